@@ -2,6 +2,7 @@
 #ifndef AX_METRICS_H
 #define AX_METRICS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /*

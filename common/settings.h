@@ -52,6 +52,9 @@ struct settings *settings_new(void); /* all defaults; NULL with ENOMEM */
 struct settings *settings_dup(const struct settings *);
 void settings_free(struct settings *); /* wipes secrets; NULL is fine */
 
+/* Relative ST_PATH values set from now on start at `base`. -1: ENOMEM. */
+int settings_set_base(struct settings *, const char *base);
+
 /* SET_MAX when unknown. */
 enum setting_id settings_lookup(const char *name);
 /*
