@@ -368,7 +368,8 @@ ipc_send_fds(struct ipc *c, enum msg_type type, uint64_t id, const void *body,
 		errno = EMSGSIZE;
 		return (-1);
 	}
-	memcpy(all + 1, fds, sizeof(int) * nfds);
+	if (nfds > 0)
+		memcpy(all + 1, fds, sizeof(int) * nfds);
 	if (len > IPC_BIG_MAX) {
 		close_fds(all + 1, nfds);
 		errno = EMSGSIZE;

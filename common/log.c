@@ -79,7 +79,7 @@ log_escape(char *dst, size_t size, const char *src)
 	return (n);
 }
 
-static void
+static void __attribute__((format(printf, 3, 0)))
 log_line(enum log_level level, int with_errno, const char *fmt, va_list ap)
 {
 	static const int priority[] = { 3, 4, 6, 7 };
