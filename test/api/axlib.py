@@ -557,3 +557,20 @@ def pss_kb(pid):
             if line.startswith("Pss:"):
                 return int(line.split()[1])
     return 0
+
+
+# ---- test builds ----
+
+def test_build(*defines):
+    """The build tree with test-only options ($AX_FAULT_BUILD, or the one
+    under test if it has them); skips the calling test where there is none."""
+    import pytest
+    for b in (os.environ.get("AX_FAULT_BUILD"), find_build()):
+        if b and all(build_has(b, d) for d in defines):
+            return os.path.realpath(b)
+    pytest.skip("needs a build with %s: set AX_FAULT_BUILD"
+                % ", ".join(defines))
+
+
+test_build.__test__ = False
+TestError.__test__ = False

@@ -25,7 +25,8 @@ live = []
 def pytest_configure(config):
     config.addinivalue_line("markers", "limit(seconds): bound of this test")
     config.addinivalue_line("markers", "root: needs root")
-    config.addinivalue_line("markers", "quick: also run with sanitizers")
+    config.addinivalue_line("markers", "quick: the core of the suite")
+    config.addinivalue_line("markers", "heavy: not under sanitizers")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: ISC
+"""Promise P4: the journal on a file system that fills up.  Actions get 503
+AUDIT_UNAVAILABLE and did not start, reads go on, and when there is space again
+the gate opens by itself."""
+import os
+import subprocess
+
+import pytest
+
+import axlib
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def small_disk(tmp_path_factory):
+    """A tmpfs of 6 MiB, outside pytest's private folders."""
+    import tempfile
+    d = tempfile.mkdtemp(prefix="ax-disk-", dir=os.environ.get("AX_TMP",
+                                                               "/tmp"))
+    os.chmod(d, 0o755)
+    r = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m,mode=0755",
+                        "ax-test", d], capture_output=True, text=True)
+    if r.returncode != 0:
+        os.rmdir(d)
+        pytest.skip("can't mount here: " + r.stderr.strip())
+    try:
+        yield d
+    finally:
+        subprocess.run(["umount", "-l", d], check=True)
+        os.rmdir(d)
+
+
+@pytest.fixture
+def full(make_ax, small_disk):
+    """(daemon on the small disk, fill(), empty())."""
+    ax = make_ax(dirs={"evidence": os.path.join(small_disk, "evidence")},
+                 AUDIT_RESERVE="256K")
+    ballast = os.path.join(small_disk, "ballast")
+
+    def fill():
+        with open(ballast, "wb", buffering=0) as f:
+            try:
+                while True:
+                    f.write(b"\0" * 4096)
+            except OSError:
+                pass
+
+    yield ax, fill, lambda: os.unlink(ballast)
+    ax.stop()
+
+
+def write(ax, n, **kw):
+    return ax.invoke("file_ops", {
+        "operation": "write", "path": "%s/f%d" % (ax.files, n),
+        "content": str(n), **kw})
+
+
+def until_refused(ax, start, most=20000):
+    """Writes until the first refusal; the number of that write."""
+    for n in range(start, start + most):
+        r = write(ax, n)
+        if r.status != 200:
+            assert r.status == 503 and r.code == "AUDIT_UNAVAILABLE", r
+            assert int(r.headers["retry-after"]) >= 1
+            return n
+        assert r.json()["success"], r
+    pytest.fail("a full disk was never noticed")
+
+
+def check_books(ax):
+    rows = ax.journal()
+    seqs = [r["seq"] for r in rows]
+    assert seqs == list(range(1, len(seqs) + 1))
+    d = [r["permit"] for r in rows if r["kind"] == "decision" and r["permit"]]
+    o = [r["permit"] for r in rows if r["kind"] == "outcome"]
+    assert sorted(o) == sorted(p for p in d if p in set(o))
+    return rows
+
+
+@pytest.mark.limit(180)
+def test_full_disk(full):
+    ax, fill, empty = full
+    assert write(ax, 0).status == 200
+    fill()
+    n = until_refused(ax, 1)
+    # refused means not started, again and again
+    for i in range(n, n + 20):
+        r = write(ax, i)
+        assert r.status == 503 and r.code == "AUDIT_UNAVAILABLE"
+        assert not os.path.exists("%s/f%d" % (ax.files, i))
+    r = ax.invoke("code_exec", {"code": "print(1)"})
+    assert r.status == 503 and r.code == "AUDIT_UNAVAILABLE"
+    # reads go on
+    r = ax.get("/v1/audit?limit=5", token=ax.api_key)
+    assert r.status == 200 and len(r.json()["entries"]) == 5
+    assert ax.get("/v1/live").status == 200
+    assert ax.get("/v1/skills", token=ax.api_key).status == 200
+    assert ax.get("/metrics").status == 200
+    assert ax.metric("archillx_gate_open") == 0
+    # what was answered before is there
+    rows = check_books(ax)
+    assert len([r for r in rows if r["kind"] == "outcome"]) == n
+    # and back by itself
+    empty()
+    axlib.wait_until(lambda: write(ax, n).status == 200, 15,
+                     "the gate to open again")
+    assert os.path.exists("%s/f%d" % (ax.files, n))
+    assert ax.metric("archillx_gate_open") == 1
+    check_books(ax)
+
+
+@pytest.mark.limit(180)
+def test_full_disk_at_start_and_restart(full):
+    """Started on a full disk: reads work, actions wait for space."""
+    ax, fill, empty = full
+    assert write(ax, 0).status == 200
+    ax.stop()
+    fill()
+    ax.start(ready=False)
+    axlib.wait_until(lambda: ax.get("/v1/live").status == 200, 15, "a front")
+    axlib.wait_until(
+        lambda: ax.get("/v1/audit", token=ax.api_key).status == 200, 15,
+        "reads")
+    r = write(ax, 1)
+    if r.status != 200:  # the reserve may still carry it
+        assert r.code == "AUDIT_UNAVAILABLE", r
+    n = until_refused(ax, 2)
+    assert not os.path.exists("%s/f%d" % (ax.files, n))
+    empty()
+    axlib.wait_until(lambda: write(ax, n).status == 200, 15,
+                     "the gate to open")
+    ax.restart()
+    check_books(ax)
+
+
+@pytest.mark.limit(180)
+def test_run_that_started_before_the_disk_was_full_is_recorded(full):
+    """The reserve is there for the outcomes of what already runs."""
+    import threading
+    ax, fill, empty = full
+    got = {}
+
+    def run():
+        got["r"] = ax.invoke("code_exec", {
+            "code": "import time; time.sleep(2); print('x')",
+            "timeout_s": 5})
+
+    t = threading.Thread(target=run)
+    t.start()
+    axlib.wait_until(
+        lambda: axlib.descendants(ax.procs()["launcher"][0]), 10,
+        "the sandbox")
+    fill()
+    until_refused(ax, 1)
+    t.join()
+    assert got["r"].status == 200, got
+    p = [r["permit"] for r in ax.journal() if r["permit"]
+         and "code_exec" in r["action"]]
+    assert len(p) == 2 and p[0] == p[1]
+    empty()

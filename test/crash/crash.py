@@ -1,0 +1,416 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""Kills every process of a loaded ArcHillx at random moments and then holds
+the journal against what the clients saw.
+
+Clients keep a log of every request: what was asked, when, what came back.
+A killer sends SIGKILL to a random process (each worker and the parent), as
+often as --kills says, and starts the parent again when it was the parent.
+Then, from the journal alone and the clients' log:
+
+ 1. every line is whole and valid, seq is consecutive from 1, no line twice;
+ 2. every permit has one decision, before its one outcome;
+ 3. every answer a client got about a run has its decision and its outcome,
+    written before the answer was read, and they say the same;
+ 4. everything that happened outside (a file) has an approved decision;
+ 5. what was answered "nothing started" left no trace outside;
+ 6. one idempotency key ran at most once, however often it was sent;
+ 7. runs cut short are recorded as such, and there were some;
+ 8. nothing of any sandbox is left.
+
+usage: crash.py [--build DIR] [--kills N] [--clients N] [--seed N]
+"""
+import argparse
+import collections
+import http.client
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "..", "api"))
+import axlib  # noqa: E402
+
+# What cuts a run short, in context.state of an outcome.
+CUT = ("interrupted", "not_started")
+# Codes that promise that nothing was started.
+NOT_STARTED = ("AUDIT_UNAVAILABLE", "GATE_BUSY", "BUSY", "OVERLOADED",
+               "RATE_LIMITED", "UNAUTHORIZED")
+
+
+class Asked:
+    """One request of a client."""
+    __slots__ = ("rid", "key", "kind", "inputs", "path", "status", "body",
+                 "code", "done_at")
+
+    def __init__(self, rid, kind, inputs, path=None, key=None):
+        self.rid, self.kind, self.inputs = rid, kind, inputs
+        self.path, self.key = path, key
+        self.status = self.body = self.code = self.done_at = None
+
+
+class Client(threading.Thread):
+    def __init__(self, d, n, seed):
+        super().__init__(daemon=True)
+        self.d, self.n = d, n
+        self.rng = random.Random("%s/%d" % (seed, n))
+        self.log = []
+        self.stop = threading.Event()
+        self.conn = None
+
+    def next_asked(self, i):
+        rid = "c%d-%d" % (self.n, i)
+        what = self.rng.random()
+        if what < 0.45:
+            p = os.path.join(self.d.files, rid)
+            return Asked(rid, "file_ops", {"operation": "write", "path": p,
+                                           "content": rid}, p,
+                         key=rid if self.rng.random() < 0.5 else None)
+        if what < 0.75:
+            return Asked(rid, "file_ops",
+                         {"operation": "exists", "path": self.d.files})
+        wait = self.rng.choice((0, 0, 0.05, 0.3))
+        code = "import time; time.sleep(%r); print(%r)" % (wait, rid)
+        return Asked(rid, "code_exec", {"code": code})
+
+    def send(self, a):
+        """One try on our kept connection; True when an answer came."""
+        head = {"Authorization": "Bearer " + self.d.admin_token,
+                "Content-Type": "application/json", "X-Request-Id": a.rid}
+        if a.key:
+            head["Idempotency-Key"] = a.key
+        body = json.dumps({"name": a.kind, "inputs": a.inputs})
+        try:
+            if self.conn is None:
+                self.conn = http.client.HTTPConnection(
+                    "127.0.0.1", self.d.port, timeout=30 * axlib.SLOW)
+            self.conn.request("POST", "/v1/skills/invoke", body, head)
+            r = self.conn.getresponse()
+            data = r.read()
+        except (OSError, http.client.HTTPException):
+            self.conn.close()
+            self.conn = None
+            return False
+        a.done_at = time.time()
+        a.status = r.status
+        try:
+            a.body = json.loads(data)
+            det = a.body.get("detail")
+            a.code = det.get("code") if isinstance(det, dict) else None
+        except ValueError:
+            a.code = "not JSON: %r" % data[:200]
+        return True
+
+    def run(self):
+        i = 0
+        while not self.stop.is_set():
+            i += 1
+            a = self.next_asked(i)
+            tries = 5 if a.key else 1
+            for _ in range(tries):
+                # each try is logged: an answer of any of them must hold
+                t = Asked(a.rid, a.kind, a.inputs, a.path, a.key)
+                self.log.append(t)
+                if self.send(t) and t.status < 500:
+                    break
+                if self.stop.wait(self.rng.random() * 0.3):
+                    break
+            if self.log[-1].status is None or self.log[-1].status >= 500:
+                self.stop.wait(0.05)
+
+
+class Killer:
+    def __init__(self, d, rng):
+        self.d, self.rng = d, rng
+        self.count = collections.Counter()
+
+    def victim(self):
+        procs = self.d.procs()
+        roles = sorted(r for r in procs if r in axlib.ROLES)
+        if len(roles) < 2:
+            return None
+        # the parent costs a whole start: less often than the others
+        w = [0.5 if r == "parent" else 2.0 if r == "audit" else 1.0
+             for r in roles]
+        role = self.rng.choices(roles, w)[0]
+        return role, self.rng.choice(procs[role])
+
+    def strike(self):
+        v = self.victim()
+        if v is None:
+            return
+        role, pid = v
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        self.count[role] += 1
+        if role == "parent":
+            self.d.proc.wait()
+            self.d.proc = None
+            self.d.start(ready=False)
+
+    def run(self, kills):
+        while sum(self.count.values()) < kills:
+            if not self.d.running():
+                raise axlib.TestError("archillxd ended by itself: %r\n%s" % (
+                    self.d.proc.returncode, self.d.log_tail()))
+            self.strike()
+            if self.rng.random() < 0.7:
+                # let it recover, and then hit it under load
+                self.d.wait_ready(60)
+                time.sleep(self.rng.random() * 0.25)
+            else:
+                time.sleep(self.rng.random() * 0.15)
+            n = sum(self.count.values())
+            if n % 25 == 0:
+                print("crash: %d kills" % n, flush=True)
+
+
+class Verdict:
+    def __init__(self):
+        self.errors = []
+
+    def bad(self, fmt, *args):
+        self.errors.append(fmt % args)
+
+    def check(self, cond, fmt, *args):
+        if not cond:
+            self.bad(fmt, *args)
+
+
+def read_lines(d, v):
+    """Check 1; every line in the order of its seq."""
+    rows = []
+    for path in d.journal_files():
+        with open(path, "rb") as f:
+            data = f.read()
+        v.check(data == b"" or data.endswith(b"\n"),
+                "%s: torn last line %r", path, data[-80:])
+        for n, line in enumerate(data.split(b"\n")[:-1], 1):
+            try:
+                row = json.loads(line)
+            except ValueError as e:
+                v.bad("%s:%d: not JSON (%s): %r", path, n, e, line[:120])
+                continue
+            v.check(len(line) < 32768, "%s:%d: %d bytes", path, n, len(line))
+            rows.append(row)
+    seqs = [r.get("seq") for r in rows]
+    v.check(seqs == list(range(1, len(rows) + 1)),
+            "seq is not 1..%d: %s", len(rows), first_gap(seqs))
+    return rows
+
+
+def first_gap(seqs):
+    for want, got in enumerate(seqs, 1):
+        if want != got:
+            return "at position %d stands %r" % (want, got)
+    return "no gap"
+
+
+def epoch_of(ts):
+    import datetime
+    t = datetime.datetime.strptime(ts.rstrip("Z"), "%Y-%m-%dT%H:%M:%S.%f")
+    return t.replace(tzinfo=datetime.timezone.utc).timestamp()
+
+
+def state_of(outcome):
+    c = outcome.get("context") or {}
+    return c.get("state") or c.get("end_state") or ""
+
+
+def approved(row):
+    return row["decision"] in ("APPROVED", "WARNED")
+
+
+class Books:
+    """The journal by permit and by request."""
+
+    def __init__(self, rows, v):
+        self.decision, self.outcome = {}, {}
+        self.by_rid = collections.defaultdict(list)
+        for r in rows:
+            if r["kind"] == "decision":
+                self.by_rid[r["request_id"]].append(r)
+            p = r.get("permit")
+            if not p or r["kind"] not in ("decision", "outcome"):
+                continue
+            book = getattr(self, r["kind"])
+            v.check(p not in book, "permit %r: two %ss (seq %r and %r)", p,
+                    r["kind"], book.get(p, r)["seq"], r["seq"])
+            book[p] = r
+        for p, o in self.outcome.items():
+            d = self.decision.get(p)
+            v.check(d is not None, "permit %r: outcome seq %d without "
+                    "decision", p, o["seq"])
+            v.check(d is None or d["seq"] < o["seq"],
+                    "permit %r: outcome before decision", p)
+        for p, d in self.decision.items():
+            v.check(not approved(d) or p in self.outcome,
+                    "permit %r (seq %d, %s): no outcome", p, d["seq"],
+                    d.get("request_id"))
+
+
+def check_answers(asked, books, v):
+    """Check 3 for one answered request."""
+    for a in asked:
+        if a.status != 200:
+            continue
+        ds = [d for d in books.by_rid[a.rid] if d.get("permit")]
+        v.check(ds, "%s was answered 200 and has no decision", a.rid)
+        os_ = [books.outcome[d["permit"]] for d in ds
+               if d["permit"] in books.outcome]
+        v.check(os_, "%s was answered 200 and has no outcome", a.rid)
+        for o in os_:
+            v.check(epoch_of(o["ts"]) <= a.done_at + 0.001,
+                    "%s: outcome of %s after the answer of %r", a.rid,
+                    o["ts"], a.done_at)
+        ran = [o for o in os_ if state_of(o) not in CUT]
+        v.check(ran, "%s was answered 200 but its outcome is %s", a.rid,
+                [state_of(o) for o in os_])
+        v.check(a.body.get("success") is True, "%s failed: %r", a.rid, a.body)
+        if a.kind == "code_exec" and a.body.get("success"):
+            v.check(a.body["output"]["stdout"] == a.rid + "\n",
+                    "%s got another's output: %r", a.rid, a.body)
+
+
+def check_effects(d, asked, books, v):
+    """Checks 4 and 5: files are the only thing that shows outside."""
+    by_rid = collections.defaultdict(list)
+    for a in asked:
+        by_rid[a.rid].append(a)
+    there = set(os.listdir(d.files))
+    for rid in there:
+        v.check(rid in by_rid, "file %s that nobody asked for", rid)
+        v.check(any(approved(x) and x.get("permit")
+                    for x in books.by_rid[rid]),
+                "file %s was written without an approved decision", rid)
+    for rid, tries in by_rid.items():
+        if all(a.status is not None and a.code in NOT_STARTED for a in tries):
+            v.check(rid not in there, "%s: nothing started, they said (%s), "
+                    "and yet there is a file", rid, tries[0].code)
+        for a in tries:
+            if a.status == 200 and a.path:
+                v.check(rid in there, "%s: written, they said; no file", rid)
+
+
+def check_keys(asked, books, v):
+    """Check 6."""
+    for rid in {a.rid for a in asked if a.key}:
+        ran = [d["permit"] for d in books.by_rid[rid]
+               if d.get("permit") and approved(d) and
+               state_of(books.outcome.get(d["permit"], {})) != "not_started"]
+        v.check(len(set(ran)) <= 1, "key %s ran %d times: permits %s", rid,
+                len(ran), ran)
+
+
+def sandbox_left():
+    pw = axlib.user_exists("launcher")
+    if not axlib.IS_ROOT or pw is None:
+        return []
+    out = []
+    for p in os.listdir("/proc"):
+        if p.isdigit() and axlib.alive(int(p)):
+            try:
+                if os.stat("/proc/" + p).st_uid == pw.pw_uid:
+                    out.append((int(p), axlib.exe_name(int(p))))
+            except OSError:
+                pass
+    return out
+
+
+def settle(d):
+    """Everything that was interrupted is back and has ended its permits."""
+    d.wait_ready(60)
+    axlib.wait_until(lambda: d.metric("archillx_gate_open_permits") == 0, 60,
+                     "open permits to end")
+    d.wait_projected(60)
+
+
+def battery(d, args):
+    rng = random.Random(args.seed)
+    before = sandbox_left()
+    clients = [Client(d, i, args.seed) for i in range(args.clients)]
+    for c in clients:
+        c.start()
+    killer = Killer(d, rng)
+    try:
+        killer.run(args.kills)
+    finally:
+        for c in clients:
+            c.stop.set()
+        for c in clients:
+            c.join(60 * axlib.SLOW)
+    settle(d)
+    summary = d.get("/v1/audit/summary", token=d.admin_token).json()["summary"]
+    d.stop()
+    v = Verdict()
+    rows = read_lines(d, v)
+    books = Books(rows, v)
+    asked = [a for c in clients for a in c.log]
+    check_answers(asked, books, v)
+    check_effects(d, asked, books, v)
+    check_keys(asked, books, v)
+    cut = collections.Counter(state_of(o) for o in books.outcome.values())
+    v.check(cut["interrupted"] > 0 or args.kills < 100,
+            "not one run was interrupted in %d kills", args.kills)
+    left = [p for p in sandbox_left() if p not in before]
+    v.check(not left, "sandbox processes left: %s", left)
+    v.check(set(killer.count) == set(axlib.ROLES) or args.kills < 100,
+            "not every process was killed: %s", dict(killer.count))
+    v.check(summary["total"] > 0, "the projection is empty")
+    report(args, killer, asked, rows, cut, d)
+    return v.errors
+
+
+def report(args, killer, asked, rows, cut, d):
+    answers = collections.Counter(
+        "no answer" if a.status is None else
+        "%d %s" % (a.status, a.code or "") for a in asked)
+    print("crash: seed %s, %d kills: %s" % (
+        args.seed, sum(killer.count.values()),
+        ", ".join("%s %d" % x for x in sorted(killer.count.items()))))
+    print("crash: %d requests: %s" % (
+        len(asked), ", ".join("%s: %d" % (k.strip(), n)
+                              for k, n in answers.most_common())))
+    print("crash: %d lines; outcomes: %s; cut pieces kept: %d" % (
+        len(rows), ", ".join("%s %d" % (k or "ran", n)
+                             for k, n in cut.most_common()),
+        len(os.listdir(os.path.join(d.evidence, "recovered")))
+        if os.path.isdir(os.path.join(d.evidence, "recovered")) else 0))
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("--build")
+    ap.add_argument("--kills", type=int,
+                    default=int(os.environ.get("AX_KILLS", "200")))
+    ap.add_argument("--clients", type=int, default=6)
+    ap.add_argument("--seed", default=str(int(time.time())))
+    args = ap.parse_args()
+    if args.build:
+        os.environ["AX_BUILD"] = args.build
+    d = axlib.Daemon(HTTP_WORKERS=2, RESTART_BURST=0, RESTART_DELAY_MAX=1,
+                     SANDBOX_CONCURRENCY=4)
+    try:
+        errors = battery(d, args)
+    except axlib.TestError as e:
+        errors = [str(e)]
+    if errors:
+        d.keep = True
+        for e in errors[:40]:
+            print("crash: FAIL: %s" % e)
+        print("crash: %d errors (seed %s); kept: %s" % (
+            len(errors), args.seed, d.base))
+    else:
+        print("crash: ok")
+    d.close()
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
