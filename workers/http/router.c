@@ -87,7 +87,8 @@ router_find(const struct route *routes, unsigned n, enum http_method method,
 		method = HTTP_GET;
 	pattern = path;
 	for (i = 0; i < n; i++)
-		if (strcmp(routes[i].path, path) == 0)
+		if (strcmp(routes[i].path, path) == 0 &&
+		    strchr(path, '{') == NULL)
 			break;
 	if (i == n) {
 		for (i = 0; i < n; i++)
