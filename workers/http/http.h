@@ -85,7 +85,8 @@ const char *http_fact(const struct http_ctx *, const char *name);
 /*
  * One request. Lives inside its connection, so there is at most one per
  * connection at a time. All strings are NUL-terminated, belong to the server
- * and live until the request is answered or gone.
+ * and live until the request is answered or gone; only between api_head() and
+ * api_request() may they move: read the pointers again.
  */
 struct http_req {
 	struct http_ctx *ctx;
@@ -118,6 +119,11 @@ struct http_req {
 	 * CANCEL. The request must not be touched afterwards.
 	 */
 	void (*on_gone)(struct http_req *);
+	/*
+	 * Whether the end of the client's stream counts as gone. False: it may
+	 * have closed only its sending side and still gets the answer.
+	 */
+	bool gone_on_eof;
 };
 
 /* ---- the API gives these; the server calls them ---- */
