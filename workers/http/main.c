@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -27,6 +28,8 @@
 #include "workers/http/http.h"
 #include "workers/http/server.h"
 #include "workers/worker.h"
+
+#define NOFILE 65536 /* descriptors: above the most HTTP_MAX_CONNECTIONS */
 
 /* One generation of what the parent sends besides settings. */
 struct generation {
@@ -333,7 +336,7 @@ static const struct ipc_route routes[] = {
 
 static const int extra_syscalls[] = { SCMP_SYS(accept4), -1 };
 
-static const struct worker_ops ops = {
+static struct worker_ops ops = {
 	.role = PROC_HTTP,
 	.resource = http_resource,
 	.conf_begin = http_conf_begin,
@@ -349,11 +352,16 @@ static const struct worker_ops ops = {
 	.npeer_routes = AX_NELEM(routes),
 	.extra_syscalls = extra_syscalls,
 	.rlimit_fsize = 0,
-	.rlimit_nofile = 65536,
 };
 
 int
 main(int argc, char **argv)
 {
+	struct rlimit rl;
+
+	/* Without privilege the limit can only go down. */
+	ops.rlimit_nofile = NOFILE;
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_max < NOFILE)
+		ops.rlimit_nofile = rl.rlim_max;
 	return (worker_main(argc, argv, &ops, NULL));
 }
