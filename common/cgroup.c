@@ -48,16 +48,34 @@ write_at(int dirfd, const char *file, const char *text)
 	return (r);
 }
 
+/* A kernel file says its size is 0. NUL-terminated; -1 or the length. */
+static ssize_t
+read_at(int dirfd, const char *file, char *out, size_t size)
+{
+	size_t have = 0;
+	ssize_t n = 0;
+	int fd;
+
+	if ((fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC)) == -1)
+		return (-1);
+	while (have < size - 1 &&
+	    (n = read(fd, out + have, size - 1 - have)) > 0)
+		have += (size_t)n;
+	(void)close(fd);
+	out[have] = '\0';
+	return (n == -1 ? -1 : (ssize_t)have);
+}
+
 /* Kills every process of a group; returns how many there were. */
 static unsigned
 kill_listed(int dirfd)
 {
-	char *text, *line, *save = NULL;
+	char text[16384], *line, *save = NULL;
 	unsigned n = 0;
 	int64_t pid;
-	size_t len;
 
-	if ((text = ax_read_file(dirfd, "cgroup.procs", 1 << 20, &len)) == NULL)
+	/* A list cut short is read again on the next try. */
+	if (read_at(dirfd, "cgroup.procs", text, sizeof(text)) == -1)
 		return (0);
 	for (line = strtok_r(text, "\n", &save); line != NULL;
 	    line = strtok_r(NULL, "\n", &save)) {
@@ -66,7 +84,6 @@ kill_listed(int dirfd)
 		    pid != getpid())
 			(void)kill((pid_t)pid, SIGKILL);
 	}
-	free(text);
 	return (n);
 }
 
@@ -282,19 +299,17 @@ set_why(struct cgroup_set *s, const char *what)
 static bool
 v2_has(int fd, const char *controller)
 {
-	char *text, *p;
-	size_t len, n = strlen(controller);
+	size_t n = strlen(controller);
+	char text[4096], *p;
 	bool found = false;
 
-	text = ax_read_file(fd, "cgroup.controllers", 4096, &len);
-	if (text == NULL)
+	if (read_at(fd, "cgroup.controllers", text, sizeof(text)) == -1)
 		return (false);
 	for (p = text; (p = strstr(p, controller)) != NULL; p += n) {
 		if ((p == text || p[-1] == ' ') &&
 		    (p[n] == ' ' || p[n] == '\n' || p[n] == '\0'))
 			found = true;
 	}
-	free(text);
 	return (found);
 }
 
