@@ -76,33 +76,22 @@ class Watch:
     """Replays a trace: which lines are written, which of them are durable."""
 
     def __init__(self):
-        self.pending, self.durable = [], []
+        self.pending = {}  # path -> lines written and not yet synced
         self.decisions, self.outcomes, self.seqs = set(), set(), set()
         self.sent, self.errors = {}, []
         self.partial = b""
 
-    def line(self, raw):
-        try:
-            row = json.loads(raw)
-        except ValueError:
-            return
-        self.pending.append(row)
+    def wrote(self, path, data):
+        *lines, self.partial = (self.partial + data).split(b"\n")
+        self.pending.setdefault(path, []).extend(map(json.loads, lines))
 
-    def wrote(self, data):
-        data = self.partial + data
-        *lines, self.partial = data.split(b"\n")
-        for x in lines:
-            if x.startswith(b"{"):
-                self.line(x)
-
-    def synced(self):
-        for row in self.pending:
+    def synced(self, path):
+        for row in self.pending.pop(path, []):
             self.seqs.add(row["seq"])
             if row["kind"] == "decision":
                 self.decisions.add(row["permit"])
             elif row["kind"] == "outcome":
                 self.outcomes.add(row["permit"])
-        self.pending = []
 
     def sends(self, data):
         if len(data) < 16:
@@ -132,6 +121,7 @@ class Watch:
 
 
 STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
+FD = re.compile(r"\d+<((?:\\x[0-9a-f]{2})*)>")
 CALL = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\)\s+= (-?\d+)")
 
 
@@ -145,17 +135,19 @@ def replay(path):
             call, args, ret = m.group(1), m.group(2), int(m.group(3))
             if ret < 0:
                 continue
-            journal = ".jsonl>" in args.split(",", 1)[0] + ">"
+            m = FD.match(args)
+            path = unescape(m.group(1)) if m else b""
+            journal = path.endswith(b".jsonl")
             if call in ("fdatasync", "fsync"):
-                if ret == 0 and ".jsonl" in args:
-                    w.synced()
+                if ret == 0 and journal:
+                    w.synced(path)
                 continue
             data = b"".join(unescape(s) for s, cut in STRING.findall(args)
                             if not cut)
             if call == "sendmsg":
                 w.sends(data)
             elif journal:
-                w.wrote(data[:ret])
+                w.wrote(path, data[:ret])
     return w
 
 
@@ -210,7 +202,7 @@ def test_nothing_leaves_before_its_line_is_durable(make_ax):
     w = traced_run(make_ax())
     enough(w)
     assert w.errors == []
-    assert w.pending == []
+    assert w.pending == {}
 
 
 def test_the_check_fails_when_fdatasync_is_stubbed(make_ax):
