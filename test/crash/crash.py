@@ -331,6 +331,18 @@ def settle(d):
     d.wait_projected(60)
 
 
+def judge(d, clients):
+    """Everything that can be said from the journal and the clients' logs."""
+    v = Verdict()
+    rows = read_lines(d, v)
+    books = Books(rows, v)
+    asked = [a for c in clients for a in c.log]
+    check_answers(asked, books, v)
+    check_effects(d, asked, books, v)
+    check_keys(asked, books, v)
+    return v, rows, books, asked
+
+
 def battery(d, args):
     rng = random.Random(args.seed)
     before = sandbox_left()
@@ -348,13 +360,7 @@ def battery(d, args):
     settle(d)
     summary = d.get("/v1/audit/summary", token=d.admin_token).json()["summary"]
     d.stop()
-    v = Verdict()
-    rows = read_lines(d, v)
-    books = Books(rows, v)
-    asked = [a for c in clients for a in c.log]
-    check_answers(asked, books, v)
-    check_effects(d, asked, books, v)
-    check_keys(asked, books, v)
+    v, rows, books, asked = judge(d, clients)
     cut = collections.Counter(state_of(o) for o in books.outcome.values())
     v.check(cut["interrupted"] > 0 or args.kills < 100,
             "not one run was interrupted in %d kills", args.kills)

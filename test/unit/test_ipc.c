@@ -126,7 +126,13 @@ rig_down(struct rig *r)
 	(void)close(r->raw);
 }
 
-/* Sends one raw frame with nfds copies of the descriptor fd. */
+/* See send_raw(). */
+static int rest_fd = -1;
+
+/*
+ * Sends one raw frame with nfds copies of the descriptor fd, or with fd and
+ * then copies of rest_fd if there is one.
+ */
 static void
 send_raw(int s, const struct hdr *h, size_t hlen, size_t blen, int fd,
     unsigned nfds)
@@ -152,7 +158,8 @@ send_raw(int s, const struct hdr *h, size_t hlen, size_t blen, int fd,
 		cm->cmsg_type = SCM_RIGHTS;
 		cm->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
 		for (i = 0; i < nfds; i++)
-			memcpy(CMSG_DATA(cm) + i * sizeof(int), &fd,
+			memcpy(CMSG_DATA(cm) + i * sizeof(int),
+			    i > 0 && rest_fd != -1 ? &rest_fd : &fd,
 			    sizeof(int));
 	}
 	assert_int_equal(sendmsg(s, &mh, MSG_NOSIGNAL),
@@ -292,6 +299,11 @@ sizes_of(enum proc_role self, enum proc_role peer, const struct msg_rule *ru)
 	h.len = UINT32_MAX;
 	expect_refused(self, peer, PS_RUN, &h, sizeof(h), ru->min, 0,
 	    ru->nfds);
+	if (ru->max >= IPC_BODY_MAX) {
+		h.len = IPC_BODY_MAX; /* right but for what was cut off */
+		expect_refused(self, peer, PS_RUN, &h, sizeof(h),
+		    IPC_BODY_MAX + 100, 0, ru->nfds);
+	}
 	h.len = ru->min; /* more than any frame may have */
 	expect_refused(self, peer, PS_RUN, &h, sizeof(h), IPC_FRAME_MAX, 0,
 	    ru->nfds);
@@ -317,35 +329,36 @@ memfds_of(enum proc_role self, enum proc_role peer, const struct msg_rule *ru)
 {
 	struct hdr h = { .type = (uint16_t)ru->type, .flags = MEMFD_FLAG,
 		.len = ru->min + 1 };
+	unsigned n = ru->nfds + 1u;
 	int fd;
 
-	if (!ru->memfd_ok || ru->nfds > 0) {
-		fd = memfd_of(h.len, ALL_SEALS);
-		if (!ru->memfd_ok)
-			expect_refused(self, peer, PS_RUN, &h, sizeof(h), 0, fd,
-			    1);
+	fd = memfd_of(h.len, ALL_SEALS);
+	if (!ru->memfd_ok) {
+		expect_refused(self, peer, PS_RUN, &h, sizeof(h), 0, fd, n);
 		(void)close(fd);
 		return;
 	}
-	fd = memfd_of(h.len, ALL_SEALS);
-	expect_taken(self, peer, &h, 0, fd, 1);
-	expect_refused(self, peer, PS_RUN, &h, sizeof(h), 1, fd, 1);
-	expect_refused(self, peer, PS_RUN, &h, sizeof(h), 0, fd, 2);
+	rest_fd = 0;
+	expect_taken(self, peer, &h, 0, fd, n);
+	expect_refused(self, peer, PS_RUN, &h, sizeof(h), 1, fd, n);
+	expect_refused(self, peer, PS_RUN, &h, sizeof(h), 0, fd, n - 1);
+	expect_refused(self, peer, PS_RUN, &h, sizeof(h), 0, fd, n + 1);
 	h.len++; /* longer than the file: reading it would be SIGBUS */
-	expect_refused(self, peer, PS_RUN, &h, sizeof(h), 0, fd, 1);
+	expect_refused(self, peer, PS_RUN, &h, sizeof(h), 0, fd, n);
 	h.len--;
+	h.flags |= 0x8000;
+	expect_refused(self, peer, PS_RUN, &h, sizeof(h), 0, fd, n);
+	h.flags = MEMFD_FLAG;
 	(void)close(fd);
 	fd = memfd_of(h.len, ALL_SEALS & ~(unsigned)F_SEAL_WRITE);
-	expect_refused(self, peer, PS_RUN, &h, sizeof(h), 0, fd, 1);
+	expect_refused(self, peer, PS_RUN, &h, sizeof(h), 0, fd, n);
 	(void)close(fd);
 	fd = memfd_of(h.len, F_SEAL_WRITE);
-	expect_refused(self, peer, PS_RUN, &h, sizeof(h), 0, fd, 1);
+	expect_refused(self, peer, PS_RUN, &h, sizeof(h), 0, fd, n);
 	(void)close(fd);
-	expect_refused(self, peer, PS_RUN, &h, sizeof(h), 0, 0, 1);
-	h.flags = 0x8000 | MEMFD_FLAG;
-	fd = memfd_of(h.len, ALL_SEALS);
-	expect_refused(self, peer, PS_RUN, &h, sizeof(h), 0, fd, 1);
-	(void)close(fd);
+	/* not a memfd at all */
+	expect_refused(self, peer, PS_RUN, &h, sizeof(h), 0, 0, n);
+	rest_fd = -1;
 }
 
 static void
