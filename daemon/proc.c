@@ -198,7 +198,7 @@ proc_timer(evutil_socket_t fd, short what, void *arg)
 	struct proc *p = arg;
 
 	if (p->state == PROC_DOWN) {
-		if (p->desc->restart == RC_SHARED)
+		if (p->desc->restart == RC_SHARED && parent.lock_fd == -1)
 			start_shared();
 		else
 			proc_start(p);
@@ -225,34 +225,46 @@ shared_all_down(void)
 }
 
 static void
-lock_retry(evutil_socket_t fd, short what, void *arg)
+shared_retry(evutil_socket_t fd, short what, void *arg)
 {
 	start_shared();
 }
 
+static void
+shared_later(void)
+{
+	static const struct timeval soon = { 0, 20000 };
+
+	if (parent.lock_ev == NULL)
+		parent.lock_ev = evtimer_new(parent.base, shared_retry, NULL);
+	if (parent.lock_ev == NULL || evtimer_add(parent.lock_ev, &soon) == -1)
+		fatalx("proc: out of memory");
+}
+
 /*
- * Starts audit, broker, launcher and files together, once every process of
- * the life before has let go of the lock, also those of a killed parent.
+ * Starts audit, broker, launcher and files together, once all four are reaped
+ * and every process of the life before has let go of the lock, also those of
+ * a killed parent.
  */
 static void
 start_shared(void)
 {
-	static const struct timeval soon = { 0, 20000 };
 	static bool told;
 	unsigned i;
 
-	if (parent.ending || !shared_all_down())
+	if (parent.ending)
 		return;
+	if (!shared_all_down()) {
+		shared_later();
+		return;
+	}
 	if (parent.lock_fd == -1 && (parent.lock_fd = resources_lock()) == -1) {
 		if (!told)
 			log_info("waiting for processes of an earlier life, "
 			    "or another archillxd, to let go of %s/.lock",
 			    settings_str(parent.settings, SET_EVIDENCE_DIR));
 		told = true;
-		if (parent.lock_ev == NULL)
-			parent.lock_ev = evtimer_new(parent.base, lock_retry,
-			    NULL);
-		(void)evtimer_add(parent.lock_ev, &soon);
+		shared_later();
 		return;
 	}
 	told = false;
