@@ -14,6 +14,7 @@
 
 #include "buf.h"
 #include "ipc.h"
+#include "jw.h"
 #include "settings.h"
 #include "util.h"
 
@@ -256,6 +257,10 @@ settings_set(struct settings *s, enum setting_id id, const char *text,
 			    "%s: control characters are not allowed", d->name);
 			return (-1);
 		}
+	}
+	if (!utf8_valid(text, strlen(text))) {
+		(void)snprintf(err, errlen, "%s: not valid UTF-8", d->name);
+		return (-1);
 	}
 	v.str = d->type == ST_PATH ? make_path(s->base, text) : strdup(text);
 	if (origin != NULL)
