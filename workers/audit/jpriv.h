@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef AX_JPRIV_H
+#define AX_JPRIV_H
+
+#include <openssl/evp.h>
+#include "common/buf.h"
+#include "workers/audit/journal.h"
+#include "workers/audit/jseg.h"
+
+/* What journal.c, jrecover.c and jrepair.c share; nobody else includes it. */
+
+struct ticket {
+	journal_done fn;
+	void *arg;
+};
+
+struct tickets {
+	struct ticket *v;
+	size_t n, cap;
+};
+
+struct journal {
+	struct journal_conf conf;
+	const struct jio *io;
+	int dirfd;
+	int fd; /* the last segment; -1 while there is none */
+	enum journal_state state;
+	char why[96];
+	struct segment_list segs;
+	uint64_t next_seq; /* of the next line to append */
+	uint64_t durable;  /* last seq covered by an fdatasync */
+	uint64_t reserved; /* allocated up to this offset */
+	bool no_reserve;   /* the file system cannot */
+	EVP_MD_CTX *sum;   /* SHA-256 over the committed bytes of fd */
+
+	struct buf batch;
+	struct tickets waiting, calling;
+	bool busy; /* inside callbacks */
+
+	uint64_t down_since; /* CLOCK_MONOTONIC us; 0: not down */
+	uint64_t refused;    /* lines, since then */
+	bool suspect;	     /* the file may hold more than committed */
+	char moved[112];     /* where the repair put the old segment */
+	uint64_t rotate_at;
+
+	uint64_t cut_bytes;
+	struct journal_stats stats;
+};
+
+static inline struct segment *
+journal_active(const struct journal *j)
+{
+	return (&j->segs.v[j->segs.n - 1]);
+}
+
+/* Closes the journal in `state` because of errno. */
+void journal_fail(struct journal *, enum journal_state, const char *what);
+/* Makes space up to `end` allocated; 0, or -1 with ENOSPC or EDQUOT. */
+int journal_reserve(struct journal *, uint64_t end);
+/* Creates the file of the last segment in the list, empty. */
+int journal_create(struct journal *);
+/* jrepair.c: puts a healthy, full segment aside and starts the next. */
+void journal_rotate(struct journal *);
+/* jrecover.c */
+int journal_recover(struct journal *, journal_visit, void *arg, char *err,
+    size_t errlen);
+
+#endif

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The journal after an error. A failed write is cut back to what was
+ * committed. A failed fdatasync ends the file: ext4 reports the error once and
+ * success from then on over pages that never reached the disk, so what was
+ * committed is read back past the cache, compared with its running hash, and a
+ * new segment begins. Must never write again to a file whose fdatasync failed,
+ * and never open the journal while a step is undone.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/jw.h"
+#include "common/log.h"
+#include "common/util.h"
+#include "workers/audit/jpriv.h"
+
+#define READ_CHUNK (1u << 20)
+#define READ_ALIGN 4096
+
+/* ---- steps: 0 and the next state set, or -1 ---- */
+
+static int
+step_cut(struct journal *j)
+{
+	if (j->io->ftruncate(j->fd, (off_t)journal_active(j)->committed) ==
+	    -1) {
+		journal_fail(j, JOURNAL_CUT, "ftruncate");
+		return (-1);
+	}
+	/* Truncating gave the reserve back, too. */
+	j->reserved = 0;
+	if (j->io->fdatasync(j->fd) == -1) {
+		j->suspect = true;
+		journal_fail(j, JOURNAL_VERIFY, "fdatasync");
+		return (-1);
+	}
+	j->state = JOURNAL_OK;
+	return (0);
+}
+
+/* A descriptor whose reads come from the disk as far as that can be had. */
+static int
+open_uncached(const struct journal *j)
+{
+	const char *name = journal_active(j)->name;
+	int fd;
+
+	fd = j->io->openat(j->dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC |
+	    O_DIRECT, 0);
+	if (fd != -1 || errno != EINVAL)
+		return (fd);
+	fd = j->io->openat(j->dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC,
+	    0);
+	if (fd != -1)
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	return (fd);
+}
+
+/* SHA-256 of the first `len` bytes; -1 with errno; EBADMSG: it is shorter. */
+static int
+hash_file(const struct jio *io, int fd, uint64_t len, uint8_t out[32])
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	void *b = NULL;
+	uint64_t at = 0;
+	ssize_t r = -1;
+
+	if (ctx == NULL || posix_memalign(&b, READ_ALIGN, READ_CHUNK) != 0 ||
+	    EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
+		b = NULL;
+		errno = ENOMEM;
+	} else
+		r = 0;
+	while (r == 0 && at < len) {
+		if ((r = io->pread(fd, b, READ_CHUNK, (off_t)at)) == -1)
+			break;
+		if (r == 0) {
+			errno = EBADMSG;
+			r = -1;
+			break;
+		}
+		if ((uint64_t)r > len - at)
+			r = (ssize_t)(len - at);
+		(void)EVP_DigestUpdate(ctx, b, (size_t)r);
+		at += (uint64_t)r;
+		/* O_DIRECT reads on at multiples; a short one is the end. */
+		if (at < len && at % READ_ALIGN != 0) {
+			errno = EBADMSG;
+			r = -1;
+			break;
+		}
+		r = 0;
+	}
+	if (r == 0 && EVP_DigestFinal_ex(ctx, out, NULL) != 1)
+		r = -1;
+	free(b);
+	EVP_MD_CTX_free(ctx);
+	return ((int)r);
+}
+
+static void
+hash_expected(const struct journal *j, uint8_t out[32])
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	if (ctx == NULL || EVP_MD_CTX_copy_ex(ctx, j->sum) != 1 ||
+	    EVP_DigestFinal_ex(ctx, out, NULL) != 1)
+		fatalx("journal: SHA-256 failed");
+	EVP_MD_CTX_free(ctx);
+}
+
+static int
+step_verify(struct journal *j)
+{
+	uint8_t want[32], have[32];
+	int fd, r;
+
+	if ((fd = open_uncached(j)) == -1) {
+		journal_fail(j, JOURNAL_VERIFY, "open to read back");
+		return (-1);
+	}
+	r = hash_file(j->io, fd, journal_active(j)->committed, have);
+	(void)j->io->close(fd);
+	if (r == -1 && errno != EBADMSG) {
+		journal_fail(j, JOURNAL_VERIFY, "read back");
+		return (-1);
+	}
+	hash_expected(j, want);
+	if (r == -1 || memcmp(want, have, sizeof(want)) != 0) {
+		errno = EBADMSG;
+		journal_fail(j, JOURNAL_DAMAGED,
+		    "committed lines are not on the disk");
+		return (-1);
+	}
+	j->state = JOURNAL_MOVE;
+	return (0);
+}
+
+static int
+sync_folders(struct journal *j)
+{
+	if (jio_sync_dir(j->io, j->dirfd, JOURNAL_ARCHIVE) == -1)
+		return (-1);
+	return (jio_sync_dir(j->io, j->dirfd, "."));
+}
+
+/* Renames the active file into the archive, never over another. */
+static int
+put_aside(struct journal *j)
+{
+	struct segment *s = journal_active(j);
+	char name[sizeof(s->name)];
+
+	segment_name(name, sizeof(name), s->num, ax_real_us(), j->suspect,
+	    s->committed);
+	if (j->io->renameat2(j->dirfd, JOURNAL_NAME, j->dirfd, name,
+	    RENAME_NOREPLACE) == -1)
+		return (-1);
+	memcpy(s->name, name, sizeof(name));
+	memcpy(j->moved, name, sizeof(name));
+	return (0);
+}
+
+/* Opens the list's next row: the file itself comes in step_create(). */
+static int
+next_segment(struct journal *j)
+{
+	struct segment s = { .num = journal_active(j)->num + 1,
+		.first_seq = j->durable + 1 };
+
+	(void)snprintf(s.name, sizeof(s.name), JOURNAL_NAME);
+	return (segment_add(&j->segs, &s));
+}
+
+static int
+step_move(struct journal *j)
+{
+	struct segment *s = journal_active(j);
+
+	/* A file without one committed line is evidence of nothing. */
+	if (s->committed == 0) {
+		if (j->io->unlinkat(j->dirfd, JOURNAL_NAME, 0) == -1 &&
+		    errno != ENOENT) {
+			journal_fail(j, JOURNAL_MOVE, "unlink");
+			return (-1);
+		}
+	} else if (strcmp(s->name, JOURNAL_NAME) == 0 && put_aside(j) == -1) {
+		journal_fail(j, JOURNAL_MOVE, "rename into the archive");
+		return (-1);
+	}
+	if (j->fd != -1)
+		(void)j->io->close(j->fd);
+	j->fd = -1;
+	if (sync_folders(j) == -1) {
+		journal_fail(j, JOURNAL_MOVE, "fsync of the folder");
+		return (-1);
+	}
+	if (s->committed != 0 && next_segment(j) == -1) {
+		journal_fail(j, JOURNAL_MOVE, "list of segments");
+		return (-1);
+	}
+	j->state = JOURNAL_CREATE;
+	return (0);
+}
+
+int
+journal_create(struct journal *j)
+{
+	if (j->fd == -1)
+		j->fd = j->io->openat(j->dirfd, JOURNAL_NAME, O_RDWR |
+		    O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC,
+		    0600);
+	if (j->fd == -1 || jio_sync_dir(j->io, j->dirfd, ".") == -1)
+		return (-1);
+	if (EVP_DigestInit_ex(j->sum, EVP_sha256(), NULL) != 1)
+		return (-1);
+	j->reserved = 0;
+	j->rotate_at = j->conf.max_bytes;
+	return (0);
+}
+
+static int
+step_create(struct journal *j)
+{
+	if (journal_create(j) == -1 ||
+	    journal_reserve(j, j->conf.reserve) == -1) {
+		journal_fail(j, JOURNAL_CREATE, "new segment");
+		return (-1);
+	}
+	j->suspect = false;
+	j->state = JOURNAL_OK;
+	return (0);
+}
+
+/* ---- the record of it ---- */
+
+static void
+outage_context(const struct journal *j, struct buf *b)
+{
+	struct jw w;
+
+	jw_init(&w, b, true);
+	jw_obj(&w);
+	jw_kstr(&w, "archived", j->moved[0] != '\0' ? j->moved : NULL);
+	jw_kuint(&w, "refused_lines", j->refused);
+	jw_key(&w, "seconds");
+	jw_seconds3(&w, ax_mono_us() - j->down_since);
+	jw_kuint(&w, "segment", journal_active(j)->num);
+	jw_obj_end(&w);
+}
+
+/* The first line after an outage tells of it. */
+static int
+record_outage(struct journal *j)
+{
+	struct buf b = BUF_INITIALIZER;
+	struct line l = {
+		.kind = LK_EVENT,
+		.action = "audit_unavailable",
+		.decision = "WARNED",
+		.risk_score = 70,
+		.reason = j->why,
+		.actor = "system",
+	};
+	int r = -1;
+
+	outage_context(j, &b);
+	l.context = buf_str(&b);
+	l.context_len = b.len;
+	if (l.context != NULL && journal_append(j, &l, NULL, NULL) != 0)
+		r = journal_commit(j);
+	buf_free(&b);
+	return (r);
+}
+
+int
+journal_repair(struct journal *j)
+{
+	static int (*const steps[])(struct journal *) = {
+		[JOURNAL_CUT] = step_cut,
+		[JOURNAL_VERIFY] = step_verify,
+		[JOURNAL_MOVE] = step_move,
+		[JOURNAL_CREATE] = step_create,
+	};
+
+	if (j->busy)
+		fatalx("journal: repair inside a callback");
+	if (j->state == JOURNAL_OK && j->down_since == 0)
+		return (0);
+	while (j->state != JOURNAL_OK) {
+		if (j->state == JOURNAL_DAMAGED || steps[j->state](j) == -1)
+			return (-1);
+	}
+	if (record_outage(j) == -1)
+		return (-1);
+	log_info("journal: open again after %.3f s (%s)",
+	    (double)(ax_mono_us() - j->down_since) / 1e6, j->why);
+	j->down_since = 0;
+	j->refused = 0;
+	j->moved[0] = '\0';
+	j->why[0] = '\0';
+	return (0);
+}
+
+/* ---- rotation ---- */
+
+static void
+record_rotation(struct journal *j)
+{
+	struct buf b = BUF_INITIALIZER;
+	struct line l = {
+		.kind = LK_EVENT,
+		.action = "journal_rotated",
+		.decision = "APPROVED",
+		.actor = "system",
+	};
+	struct jw w;
+
+	jw_init(&w, &b, true);
+	jw_obj(&w);
+	jw_kstr(&w, "archived", j->moved);
+	jw_kuint(&w, "segment", journal_active(j)->num);
+	jw_obj_end(&w);
+	l.context = buf_str(&b);
+	l.context_len = b.len;
+	/* Goes out with the next commit, or tells of the error by itself. */
+	if (l.context != NULL)
+		(void)journal_append(j, &l, NULL, NULL);
+	buf_free(&b);
+}
+
+void
+journal_rotate(struct journal *j)
+{
+	uint64_t size = journal_active(j)->committed;
+
+	/* Frees what is reserved behind the end; the lines stay. */
+	(void)j->io->ftruncate(j->fd, (off_t)size);
+	j->reserved = 0;
+	if (put_aside(j) == -1) {
+		log_warn("journal: cannot rotate");
+		j->rotate_at = size + j->conf.max_bytes / 16 + 1;
+		return;
+	}
+	if (step_move(j) == -1 || step_create(j) == -1)
+		return;
+	log_info("journal: rotated to %s", j->moved);
+	record_rotation(j);
+	j->moved[0] = '\0';
+}

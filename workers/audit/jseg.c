@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The segments of a journal on the disk: names whose order is evident, the
+ * list of what is in archive/, and reading lines. Must never write.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/util.h"
+#include "workers/audit/jseg.h"
+
+#define CHUNK (1u << 20)
+
+int
+segment_add(struct segment_list *l, const struct segment *s)
+{
+	struct segment *v;
+	size_t cap;
+
+	if (l->n == l->cap) {
+		cap = l->cap == 0 ? 8 : l->cap * 2;
+		if ((v = reallocarray(l->v, cap, sizeof(*v))) == NULL)
+			return (-1);
+		l->v = v;
+		l->cap = cap;
+	}
+	l->v[l->n++] = *s;
+	return (0);
+}
+
+void
+segment_name(char *out, size_t size, uint64_t num, uint64_t real_us, bool cut,
+    uint64_t committed)
+{
+	char ts[24], mark[32] = "";
+	time_t t = (time_t)(real_us / 1000000);
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL ||
+	    strftime(ts, sizeof(ts), "%Y%m%dT%H%M%SZ", &tm) == 0)
+		(void)snprintf(ts, sizeof(ts), "00000000T000000Z");
+	if (cut)
+		(void)snprintf(mark, sizeof(mark), ".cut-%" PRIu64, committed);
+	(void)snprintf(out, size,
+	    JOURNAL_ARCHIVE "/security_audit.%08" PRIu64 ".%s%s.jsonl", num,
+	    ts, mark);
+}
+
+int
+segment_parse(const char *base, uint64_t *num, int64_t *cut)
+{
+	static const char head[] = "security_audit.", cutmark[] = "cut-";
+	char field[32], *dot, *rest, copy[112];
+	int64_t v;
+
+	*cut = -1;
+	if (ax_strlcpy(copy, base, sizeof(copy)) >= sizeof(copy) ||
+	    strncmp(copy, head, sizeof(head) - 1) != 0)
+		return (-1);
+	rest = copy + sizeof(head) - 1;
+	if ((dot = strchr(rest, '.')) == NULL || dot - rest < 8 ||
+	    dot - rest > 18)
+		return (-1);
+	*dot = '\0';
+	while (rest[0] == '0' && rest[1] != '\0')
+		rest++;
+	if (ax_strtonum(rest, 1, INT64_MAX, &v) == -1)
+		return (-1);
+	*num = (uint64_t)v;
+	rest = dot + 1;
+	if ((dot = strchr(rest, '.')) == NULL || dot - rest != 16)
+		return (-1);
+	rest = dot + 1;
+	if (strcmp(rest, "jsonl") == 0)
+		return (0);
+	if (strncmp(rest, cutmark, sizeof(cutmark) - 1) != 0 ||
+	    (dot = strchr(rest, '.')) == NULL || strcmp(dot, ".jsonl") != 0)
+		return (-1);
+	rest += sizeof(cutmark) - 1;
+	if ((size_t)(dot - rest) >= sizeof(field))
+		return (-1);
+	*dot = '\0';
+	return (ax_strtonum(rest, 1, INT64_MAX, cut));
+}
+
+static int
+segment_stat(const struct jio *io, int dirfd, struct segment *s, int64_t cut)
+{
+	struct stat st;
+	int fd, r;
+
+	fd = io->openat(dirfd, s->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+	if (fd == -1)
+		return (-1);
+	r = io->fstat(fd, &st);
+	(void)io->close(fd);
+	if (r == -1)
+		return (-1);
+	if (!S_ISREG(st.st_mode) || (cut != -1 && st.st_size < cut)) {
+		errno = EINVAL;
+		return (-1);
+	}
+	s->committed = (uint64_t)(cut != -1 ? cut : st.st_size);
+	return (0);
+}
+
+static int
+by_num(const void *a, const void *b)
+{
+	const struct segment *x = a, *y = b;
+
+	return (x->num < y->num ? -1 : x->num > y->num);
+}
+
+static int
+list_check(const struct segment_list *l, char *err, size_t errlen)
+{
+	size_t i;
+
+	for (i = 1; i < l->n; i++) {
+		if (l->v[i].num == l->v[i - 1].num) {
+			(void)snprintf(err, errlen, "%s and %s have the same "
+			    "number", l->v[i - 1].name, l->v[i].name);
+			return (-1);
+		}
+		if (l->v[i].num != l->v[i - 1].num + 1) {
+			(void)snprintf(err, errlen, "a segment is missing "
+			    "between %s and %s", l->v[i - 1].name,
+			    l->v[i].name);
+			return (-1);
+		}
+	}
+	return (0);
+}
+
+static int
+list_dir(struct segment_list *l, const struct jio *io, int dirfd, DIR *d,
+    char *err, size_t errlen)
+{
+	struct segment s;
+	struct dirent *e;
+	int64_t cut;
+
+	for (;;) {
+		errno = 0;
+		if ((e = readdir(d)) == NULL)
+			break;
+		memset(&s, 0, sizeof(s));
+		if (segment_parse(e->d_name, &s.num, &cut) == -1)
+			continue;
+		(void)snprintf(s.name, sizeof(s.name), JOURNAL_ARCHIVE "/%.*s",
+		    (int)(sizeof(s.name) - sizeof(JOURNAL_ARCHIVE) - 1),
+		    e->d_name);
+		if (segment_stat(io, dirfd, &s, cut) == -1 ||
+		    segment_add(l, &s) == -1) {
+			(void)snprintf(err, errlen, "%s: %s", s.name,
+			    strerror(errno));
+			return (-1);
+		}
+	}
+	if (errno != 0) {
+		(void)snprintf(err, errlen, JOURNAL_ARCHIVE ": %s",
+		    strerror(errno));
+		return (-1);
+	}
+	return (0);
+}
+
+int
+segment_list_load(struct segment_list *l, const struct jio *io, int dirfd,
+    char *err, size_t errlen)
+{
+	DIR *d;
+	int fd, r;
+
+	fd = io->openat(dirfd, JOURNAL_ARCHIVE, O_RDONLY | O_DIRECTORY |
+	    O_NOFOLLOW | O_CLOEXEC, 0);
+	if (fd == -1 || (d = fdopendir(fd)) == NULL) {
+		(void)snprintf(err, errlen, JOURNAL_ARCHIVE ": %s",
+		    strerror(errno));
+		if (fd != -1)
+			(void)io->close(fd);
+		return (-1);
+	}
+	r = list_dir(l, io, dirfd, d, err, errlen);
+	(void)closedir(d);
+	if (r == -1)
+		return (-1);
+	if (l->n > 1)
+		qsort(l->v, l->n, sizeof(*l->v), by_num);
+	return (list_check(l, err, errlen));
+}
+
+/* ---- reading ---- */
+
+/* Fills the buffer behind `have` from *off; what it holds then, or -1. */
+static ssize_t
+fill(const struct jio *io, int fd, char *b, size_t have, uint64_t *off,
+    uint64_t limit)
+{
+	size_t want = CHUNK - have;
+	ssize_t r;
+
+	if (*off + want > limit)
+		want = (size_t)(limit - *off);
+	while (want > 0) {
+		if ((r = io->pread(fd, b + have, want, (off_t)*off)) == -1) {
+			if (errno == EINTR)
+				continue;
+			return (-1);
+		}
+		if (r == 0) {
+			errno = EIO; /* shorter than its size said */
+			return (-1);
+		}
+		have += (size_t)r;
+		want -= (size_t)r;
+		*off += (uint64_t)r;
+	}
+	return ((ssize_t)have);
+}
+
+/* Hands out the complete lines of b[0..have); how many bytes, or -1. */
+static ssize_t
+hand_out(const char *b, size_t have, segment_line fn, void *arg, uint64_t *at)
+{
+	const char *nl;
+	size_t done = 0, n;
+
+	while ((nl = memchr(b + done, '\n', have - done)) != NULL) {
+		n = (size_t)(nl - (b + done));
+		if (fn(arg, b + done, n, *at) == -1)
+			return (-1);
+		done += n + 1;
+		*at += n + 1;
+	}
+	return ((ssize_t)done);
+}
+
+int
+segment_scan(const struct jio *io, int fd, uint64_t from, uint64_t limit,
+    segment_line fn, void *arg, uint64_t *at)
+{
+	char *b = malloc(CHUNK);
+	uint64_t off = from;
+	ssize_t have = 0, done;
+	int r = SCAN_ERROR;
+
+	*at = from;
+	while (b != NULL) {
+		if ((have = fill(io, fd, b, (size_t)have, &off, limit)) == -1)
+			break;
+		if ((done = hand_out(b, (size_t)have, fn, arg, at)) == -1) {
+			r = SCAN_STOPPED;
+			break;
+		}
+		have -= done;
+		memmove(b, b + done, (size_t)have);
+		if (off == limit || have >= LINE_MAX_BYTES) {
+			r = have == 0 ? SCAN_END : SCAN_RAGGED;
+			break;
+		}
+	}
+	free(b);
+	return (r);
+}
+
+static int
+first_line(void *arg, const char *s, size_t n, uint64_t at)
+{
+	struct line_view v;
+
+	(void)at;
+	if (line_parse(s, n, &v) == 0)
+		*(uint64_t *)arg = v.seq;
+	return (-1);
+}
+
+uint64_t
+segment_first_seq(const struct jio *io, int fd, uint64_t limit)
+{
+	uint64_t seq = 0, at;
+
+	if (limit > LINE_MAX_BYTES)
+		limit = LINE_MAX_BYTES;
+	(void)segment_scan(io, fd, 0, limit, first_line, &seq, &at);
+	return (seq);
+}
