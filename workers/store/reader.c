@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The reader of committed journal bytes. It only ever reads, from descriptors
+ * that audit opened for it, and never beyond what audit said is durable: a
+ * line that might still be taken back must not reach the database.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "workers/store/reader.h"
+#include "workers/store/record.h"
+
+#define BUF_SIZE     (4 * (RECORD_LINE_MAX + 1))
+#define SEGMENTS_MAX 4096
+
+struct segment {
+	uint64_t no;
+	uint64_t first_seq;
+	uint64_t committed; /* 0: not told; then the successor decides */
+	int fd;
+};
+
+struct reader {
+	struct segment *v; /* by number */
+	size_t n;
+	uint64_t segment, offset; /* of the next line */
+	uint64_t next_seq;
+	size_t at, len; /* unread part of the buffer */
+	char buf[BUF_SIZE];
+};
+
+struct reader *
+reader_new(void)
+{
+	return (calloc(1, sizeof(struct reader)));
+}
+
+static void
+drop_before(struct reader *r, uint64_t segment)
+{
+	size_t k = 0;
+
+	while (k < r->n && r->v[k].no < segment)
+		close(r->v[k++].fd);
+	if (k > 0) {
+		memmove(r->v, r->v + k, (r->n - k) * sizeof(*r->v));
+		r->n -= k;
+	}
+}
+
+void
+reader_free(struct reader *r)
+{
+	if (r == NULL)
+		return;
+	drop_before(r, UINT64_MAX);
+	free(r->v);
+	free(r);
+}
+
+static struct segment *
+segment_find(struct reader *r, uint64_t no)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if (r->v[i].no == no)
+			return (&r->v[i]);
+	return (NULL);
+}
+
+int
+reader_segment(struct reader *r, uint64_t no, uint64_t first_seq, int fd)
+{
+	struct segment *s = segment_find(r, no);
+	size_t i;
+
+	if (s != NULL) {
+		close(s->fd);
+		s->fd = fd;
+		s->first_seq = first_seq;
+		return (0);
+	}
+	if (r->n == SEGMENTS_MAX) {
+		close(fd);
+		errno = EMFILE;
+		return (-1);
+	}
+	s = realloc(r->v, (r->n + 1) * sizeof(*s));
+	if (s == NULL) {
+		close(fd);
+		return (-1);
+	}
+	r->v = s;
+	for (i = r->n; i > 0 && s[i - 1].no > no; i--)
+		s[i] = s[i - 1];
+	s[i] = (struct segment){ no, first_seq, 0, fd };
+	r->n++;
+	return (0);
+}
+
+void
+reader_committed(struct reader *r, uint64_t no, uint64_t committed)
+{
+	struct segment *s = segment_find(r, no);
+
+	if (s != NULL && committed > s->committed)
+		s->committed = committed;
+}
+
+void
+reader_seek(struct reader *r, uint64_t segment, uint64_t offset,
+    uint64_t next_seq)
+{
+	if (segment == 0 && r->n > 0)
+		segment = r->v[0].no;
+	r->segment = segment;
+	r->offset = offset;
+	r->next_seq = next_seq;
+	r->at = r->len = 0;
+	drop_before(r, segment);
+}
+
+/*
+ * The segment to read. Moves on to the successor once everything before its
+ * first seq was read.
+ */
+static struct segment *
+current(struct reader *r)
+{
+	while (r->n > 0 && r->v[0].no == r->segment && r->n > 1 &&
+	    r->next_seq >= r->v[1].first_seq)
+		reader_seek(r, r->v[1].no, 0, r->next_seq);
+	if (r->n == 0 || r->v[0].no != r->segment) {
+		errno = ENOENT;
+		return (NULL);
+	}
+	return (&r->v[0]);
+}
+
+/*
+ * More bytes behind the unread part of the buffer. How many; 0: nothing more
+ * is committed now; -1.
+ */
+static ssize_t
+fill(struct reader *r, const struct segment *s)
+{
+	uint64_t at = r->offset + r->len;
+	size_t room;
+	ssize_t n;
+
+	if (r->at > 0) {
+		memmove(r->buf, r->buf + r->at, r->len);
+		r->at = 0;
+	}
+	room = sizeof(r->buf) - r->len;
+	/* With a successor the end of the file bounds it, else audit's word. */
+	if (r->n == 1) {
+		if (at >= s->committed)
+			return (0);
+		if (room > s->committed - at)
+			room = (size_t)(s->committed - at);
+	}
+	do
+		n = pread(s->fd, r->buf + r->len, room, (off_t)at);
+	while (n == -1 && errno == EINTR);
+	if (n > 0)
+		r->len += (size_t)n;
+	return (n);
+}
+
+/* A whole line at the start of the buffer. */
+static bool
+line_here(struct reader *r, struct reader_line *l, size_t *searched)
+{
+	const char *p = r->buf + r->at, *nl;
+
+	nl = memchr(p + *searched, '\n', r->len - *searched);
+	if (nl == NULL) {
+		*searched = r->len;
+		return (false);
+	}
+	l->p = p;
+	l->n = (size_t)(nl - p);
+	r->at += l->n + 1;
+	r->len -= l->n + 1;
+	r->offset += l->n + 1;
+	r->next_seq++;
+	l->segment = r->segment;
+	l->end = r->offset;
+	return (true);
+}
+
+int
+reader_next(struct reader *r, struct reader_line *l)
+{
+	const struct segment *s;
+	size_t searched = 0;
+	ssize_t n;
+
+	for (;;) {
+		if ((s = current(r)) == NULL)
+			return (-1);
+		if (line_here(r, l, &searched))
+			return (1);
+		if (r->len == sizeof(r->buf)) {
+			errno = EBADMSG;
+			return (-1);
+		}
+		if ((n = fill(r, s)) == -1 || (n == 0 && r->n == 1))
+			return ((int)n);
+		if (n == 0) { /* cut short: who counts seqs will notice */
+			reader_seek(r, r->v[1].no, 0, r->next_seq);
+			searched = 0;
+		}
+	}
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef AX_STORE_READER_H
+#define AX_STORE_READER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Reads the committed bytes of the journal, line by line, from read-only
+ * descriptors of its segments, with pread(2) and one fixed buffer. A line is
+ * returned only when its newline is committed.
+ *
+ * The newest segment ends at `committed`. One that has a successor ends where
+ * the line with the successor's first seq minus one ends: what an unlucky
+ * write left behind it is no part of the journal.
+ */
+struct reader;
+
+struct reader_line {
+	const char *p; /* without the newline; until the next call */
+	size_t n;
+	uint64_t segment;
+	uint64_t end; /* offset behind the newline */
+};
+
+struct reader *reader_new(void); /* NULL with ENOMEM */
+void reader_free(struct reader *); /* closes all segments */
+/*
+ * A segment; takes fd over in every case. One known already is replaced.
+ * -1 with ENOMEM, or EMFILE when there are too many.
+ */
+int reader_segment(struct reader *, uint64_t segment, uint64_t first_seq,
+    int fd);
+/* The segment is durable up to `committed` bytes; never goes back. */
+void reader_committed(struct reader *, uint64_t segment, uint64_t committed);
+/*
+ * Next comes the line at `offset` of `segment`, which has seq `next_seq`.
+ * Segments before it are closed. Segment 0: the first one known.
+ */
+void reader_seek(struct reader *, uint64_t segment, uint64_t offset,
+    uint64_t next_seq);
+/*
+ * 1 and a line (of any length up to 128 KiB: record_parse() judges it), 0 when
+ * all that is committed was read, -1 with errno: EBADMSG when there is no end
+ * of line in 128 KiB, ENOENT when the segment to read was never given, else
+ * of pread(2). The position is unchanged then.
+ */
+int reader_next(struct reader *, struct reader_line *);
+
+#endif
