@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+/* Looks into a test's database behind the store's back, read-only. */
+#include <sqlite3.h>
+#include <stdint.h>
+#include <stdio.h>
+
+int64_t peek(const char *name, const char *sql);
+
+int64_t
+peek(const char *name, const char *sql)
+{
+	sqlite3 *db = NULL;
+	sqlite3_stmt *st = NULL;
+	int64_t v = -1;
+
+	if (sqlite3_open_v2(name, &db, SQLITE_OPEN_READWRITE, NULL) ==
+	    SQLITE_OK && sqlite3_prepare_v2(db, sql, -1, &st, NULL) ==
+	    SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
+		v = sqlite3_column_int64(st, 0);
+	else
+		(void)fprintf(stderr, "%s: %s\n", sql, sqlite3_errmsg(db));
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return (v);
+}
