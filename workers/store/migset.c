@@ -242,6 +242,14 @@ migset_find(const struct migset *set, const char *rev)
 	return (-1);
 }
 
+static bool
+path_make(char *out, size_t outlen, const char *top, const char *engine)
+{
+	int n = snprintf(out, outlen, "%s/sql/%s", top, engine);
+
+	return (n > 0 && (size_t)n < outlen && access(out, R_OK | X_OK) == 0);
+}
+
 int
 migset_dir(const char *engine, char *out, size_t outlen)
 {
@@ -254,13 +262,9 @@ migset_dir(const char *engine, char *out, size_t outlen)
 		exe[n] = '\0';
 		if ((slash = strrchr(exe, '/')) != NULL)
 			*slash = '\0';
-		if (strcmp(exe, AX_WORKERSDIR) != 0) {
-			(void)snprintf(out, outlen, "%s/sql/%s", AX_SRCDIR,
-			    engine);
-			if (access(out, R_OK | X_OK) == 0)
-				return (0);
-		}
+		if (strcmp(exe, AX_WORKERSDIR) != 0 &&
+		    path_make(out, outlen, AX_SRCDIR, engine))
+			return (0);
 	}
-	(void)snprintf(out, outlen, "%s/sql/%s", AX_DATADIR, engine);
-	return (access(out, R_OK | X_OK));
+	return (path_make(out, outlen, AX_DATADIR, engine) ? 0 : -1);
 }

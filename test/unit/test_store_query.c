@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Queries against brute force over random rows; pages under inserts; cursors
+ * that nobody made.
+ */
+#include <jansson.h>
+
+#include "store_help.h"
+#include "workers/store/query.h"
+#include "workers/store/rollup.h"
+
+#define BASE_US UINT64_C(1767225600000000) /* 2026-01-01T00:00:00Z */
+#define NROWS	3000
+
+struct row {
+	uint64_t us;
+	const char *action, *decision;
+	int risk;
+};
+
+static const char *const actions[] = { "invoke_skill:code_exec",
+	"invoke_skill:file_ops", "invoke%", "auth_failed", "a", "" };
+static const char *const decisions[] = { "APPROVED", "WARNED", "BLOCKED", "" };
+
+static struct row rows[NROWS * 2]; /* rows[i] has seq i + 1 */
+static size_t nrows;
+static struct db *db;
+static struct projector *p;
+static uint32_t rnd_state = 12345;
+
+static uint32_t
+rnd(uint32_t below)
+{
+	rnd_state = rnd_state * 1664525u + 1013904223u;
+	return ((rnd_state >> 8) % below);
+}
+
+/* Rows over three days, many at the same microsecond, clocks going back. */
+static void
+add_rows(size_t n)
+{
+	static uint64_t us = BASE_US + 11 * UINT64_C(3600000000);
+	struct buf b = BUF_INITIALIZER;
+	const char *why;
+	struct row *r;
+	int full;
+
+	assert_int_equal(projector_begin(p), DB_OK);
+	while (n-- > 0) {
+		r = &rows[nrows++];
+		if (rnd(3) > 0)
+			us += rnd(180000000);
+		if (rnd(50) == 0)
+			us -= rnd(60000000);
+		r->us = us;
+		r->action = actions[rnd(AX_NELEM(actions))];
+		r->decision = decisions[rnd(AX_NELEM(decisions))];
+		r->risk = (int)rnd(101);
+		buf_reset(&b);
+		line_make(&b, nrows, r->us, r->action, r->decision, r->risk);
+		assert_int_equal(projector_line(p, b.d, b.len, 1, nrows, &why,
+		    &full), DB_OK);
+		assert_null(why);
+	}
+	assert_int_equal(projector_commit(p), DB_OK);
+	buf_free(&b);
+}
+
+static int
+group_set_up(void **state)
+{
+	enum db_rc rc;
+
+	if (scratch_make(state) == -1)
+		return (-1);
+	db = db_at_head("q");
+	p = projector_new(db, &rc);
+	add_rows(NROWS);
+	return (p == NULL ? -1 : 0);
+}
+
+static int
+group_tear_down(void **state)
+{
+	projector_free(p);
+	db_close(db);
+	return (scratch_remove(state));
+}
+
+/* ---- brute force ---- */
+
+static bool
+row_passes(const struct row *r, const struct query_args *q)
+{
+	return ((q->decision == NULL || strcmp(r->decision, q->decision) == 0)
+	    && (q->action == NULL || strcmp(r->action, q->action) == 0) &&
+	    (q->action_prefix == NULL || strncmp(r->action, q->action_prefix,
+	    strlen(q->action_prefix)) == 0) &&
+	    (q->risk_min < 0 || r->risk >= q->risk_min) &&
+	    (q->risk_max < 0 || r->risk <= q->risk_max) &&
+	    (q->after_us == 0 || r->us >= q->after_us) &&
+	    (q->before_us == 0 || r->us <= q->before_us));
+}
+
+static int
+newest_first(const void *a, const void *b)
+{
+	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+
+	if (rows[x].us != rows[y].us)
+		return (rows[x].us < rows[y].us ? 1 : -1);
+	return (x < y ? 1 : -1);
+}
+
+static size_t
+brute(const struct query_args *q, size_t *out)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < nrows; i++)
+		if (row_passes(&rows[i], q))
+			out[n++] = i;
+	qsort(out, n, sizeof(*out), newest_first);
+	return (n);
+}
+
+static struct query_args
+no_filter(enum query what)
+{
+	return ((struct query_args){ .query = what, .limit = 50,
+	    .risk_min = -1, .risk_max = -1 });
+}
+
+static struct query_args
+random_filter(enum query what)
+{
+	static const char *const prefixes[] = { "invoke_skill:", "invoke%",
+		"i", "a", "_", "invoke_skill:code_exec" };
+	struct query_args q = no_filter(what);
+	uint64_t lo = rows[0].us, span = rows[nrows - 1].us - lo;
+
+	if (rnd(3) == 0)
+		q.decision = decisions[rnd(3)];
+	if (rnd(4) == 0)
+		q.action = actions[rnd(5)];
+	if (rnd(4) == 0)
+		q.action_prefix = prefixes[rnd(AX_NELEM(prefixes))];
+	if (rnd(3) == 0)
+		q.risk_min = (int)rnd(101);
+	if (rnd(3) == 0)
+		q.risk_max = (int)rnd(101);
+	if (rnd(3) == 0)
+		q.after_us = lo + (uint64_t)rnd(10000) * span / 10000;
+	if (rnd(3) == 0)
+		q.before_us = lo + (uint64_t)rnd(10000) * span / 10000;
+	if (rnd(6) == 0) /* whole hours, where off by one would hide */
+		q.after_us -= q.after_us % (uint64_t)ROLLUP_HOUR_US;
+	if (rnd(6) == 0)
+		q.before_us -= q.before_us % (uint64_t)ROLLUP_DAY_US;
+	if (rnd(6) == 0) /* exactly a row's time */
+		q.before_us = rows[rnd((uint32_t)nrows)].us;
+	return (q);
+}
+
+static json_t *
+run(const struct query_args *q, struct query_result *res)
+{
+	json_error_t e;
+	json_t *j;
+
+	query_run(db, p, q, res);
+	assert_int_equal(res->status, ROWS_OK);
+	j = json_loadb(res->json.d, res->json.len, JSON_REJECT_DUPLICATES, &e);
+	if (j == NULL)
+		fail_msg("%s", e.text);
+	buf_free(&res->json);
+	return (j);
+}
+
+static int64_t
+num(const json_t *j, const char *key)
+{
+	return (json_integer_value(json_object_get(j, key)));
+}
+
+/* ---- pages ---- */
+
+static void
+an_entry_has_its_shape(void **state)
+{
+	static const char *const keys[] = { "id", "seq", "node", "kind",
+		"action", "decision", "risk_score", "reason", "actor",
+		"request_id", "permit", "created_at" };
+	struct query_args q = no_filter(Q_AUDIT_PAGE);
+	struct query_result res;
+	char ts[AX_TS_LEN];
+	size_t all[NROWS * 2], i;
+	json_t *j, *e;
+
+	(void)brute(&q, all);
+	j = run(&q, &res);
+	e = json_array_get(j, 0);
+	assert_int_equal(json_object_size(e), AX_NELEM(keys));
+	for (i = 0; i < AX_NELEM(keys); i++)
+		assert_non_null(json_object_get(e, keys[i]));
+	assert_int_equal(num(e, "id"), num(e, "seq"));
+	ax_ts_format(rows[all[0]].us, ts);
+	assert_string_equal(json_string_value(json_object_get(e,
+	    "created_at")), ts);
+	assert_string_equal(json_string_value(json_object_get(e, "node")),
+	    "n1");
+	json_decref(j);
+}
+
+static void
+check_page(const json_t *j, const size_t *want, size_t n)
+{
+	size_t i;
+
+	assert_int_equal(json_array_size(j), n);
+	for (i = 0; i < n; i++)
+		assert_int_equal(num(json_array_get(j, i), "seq"),
+		    want[i] + 1);
+}
+
+static void
+pages_are_exact(void **state)
+{
+	static size_t want[NROWS * 2];
+	struct query_result res;
+	struct query_args q;
+	size_t n, left;
+	json_t *j;
+	int i;
+
+	for (i = 0; i < 400; i++) {
+		q = random_filter(Q_AUDIT_PAGE);
+		q.limit = (uint16_t)(1 + rnd(200));
+		q.offset = rnd(3) == 0 ? rnd(500) : 0;
+		n = brute(&q, want);
+		left = n > q.offset ? n - q.offset : 0;
+		j = run(&q, &res);
+		check_page(j, want + q.offset,
+		    left < q.limit ? left : q.limit);
+		assert_int_equal(res.next_cursor[0] != '\0', left > q.limit);
+		json_decref(j);
+	}
+}
+
+/* Rows that come in while a client pages do not move what it has yet to see. */
+static void
+pages_are_stable_under_inserts(void **state)
+{
+	static size_t want[NROWS * 2];
+	char cursor[QUERY_CURSOR_LEN];
+	struct query_result res;
+	struct query_args q;
+	size_t n, at;
+	json_t *j;
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		q = i == 0 ? no_filter(Q_AUDIT_PAGE) :
+		    random_filter(Q_AUDIT_PAGE);
+		if (i > 0)
+			q.before_us = rows[nrows - 1].us - 120000000;
+		q.limit = 37;
+		n = brute(&q, want);
+		for (at = 0;; at += 37) {
+			j = run(&q, &res);
+			check_page(j, want + at, n - at < 37 ? n - at : 37);
+			json_decref(j);
+			if (res.next_cursor[0] == '\0')
+				break;
+			memcpy(cursor, res.next_cursor, sizeof(cursor));
+			q.cursor = cursor;
+			if (i == 0 && at < 370)
+				add_rows(20);
+		}
+		assert_true(at + 37 >= n);
+	}
+}
+
+static void
+cursors_nobody_made(void **state)
+{
+	char text[QUERY_CURSOR_LEN], bad[QUERY_CURSOR_LEN];
+	struct query_args q = no_filter(Q_AUDIT_PAGE);
+	uint8_t other[PROJECT_KEY_LEN] = { 1 };
+	struct query_result res;
+	int64_t c, id;
+	unsigned i, k;
+
+	page_cursor_format(projector_key(p), 123456789, 42, text);
+	assert_int_equal(page_cursor_parse(text, projector_key(p), &c, &id),
+	    0);
+	assert_int_equal(c, 123456789);
+	assert_int_equal(id, 42);
+	assert_int_equal(page_cursor_parse(text, other, &c, &id), -1);
+	for (i = 0; i < sizeof(text) - 1; i++)
+		for (k = 1; k < 127; k++) {
+			memcpy(bad, text, sizeof(bad));
+			if (bad[i] == (char)k)
+				continue;
+			bad[i] = (char)k;
+			assert_int_equal(page_cursor_parse(bad,
+			    projector_key(p), &c, &id), -1);
+		}
+	q.cursor = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+	query_run(db, p, &q, &res);
+	assert_int_equal(res.status, ROWS_BAD_CURSOR);
+	q.cursor = "x";
+	query_run(db, p, &q, &res);
+	assert_int_equal(res.status, ROWS_BAD_CURSOR);
+	buf_free(&res.json);
+}
+
+/* ---- counts ---- */
+
+static void
+check_count(const json_t *map, const char *name, int64_t want)
+{
+	const json_t *v = json_object_get(map, name);
+
+	if (want == 0)
+		assert_null(v);
+	else
+		assert_int_equal(json_integer_value(v), want);
+}
+
+static void
+check_summary(const json_t *j, const size_t *want, size_t n)
+{
+	static const char *const names[] = { "low", "medium", "high",
+		"critical" };
+	int64_t bucket[4] = { 0 }, by[8];
+	const json_t *buckets = json_object_get(j, "risk_buckets");
+	char ts[AX_TS_LEN];
+	size_t i, k;
+	int r;
+
+	assert_int_equal(num(j, "total"), n);
+	for (i = 0; i < n; i++) {
+		r = rows[want[i]].risk;
+		bucket[r >= 90 ? 3 : r >= 70 ? 2 : r >= 40 ? 1 : 0]++;
+	}
+	for (k = 0; k < 4; k++)
+		assert_int_equal(num(buckets, names[k]), bucket[k]);
+	for (k = 0; k < AX_NELEM(actions); k++) {
+		for (by[k] = 0, i = 0; i < n; i++)
+			by[k] += rows[want[i]].action == actions[k];
+		check_count(json_object_get(j, "by_action"),
+		    *actions[k] != '\0' ? actions[k] : "unknown", by[k]);
+	}
+	for (k = 0; k < AX_NELEM(decisions); k++) {
+		for (by[k] = 0, i = 0; i < n; i++)
+			by[k] += rows[want[i]].decision == decisions[k];
+		check_count(json_object_get(j, "by_decision"),
+		    *decisions[k] != '\0' ? decisions[k] : "UNKNOWN", by[k]);
+	}
+	if (n == 0) {
+		assert_true(json_is_null(json_object_get(j,
+		    "latest_created_at")));
+		return;
+	}
+	ax_ts_format(rows[want[0]].us, ts);
+	assert_string_equal(json_string_value(json_object_get(j,
+	    "latest_created_at")), ts);
+}
+
+static void
+summaries_are_exact(void **state)
+{
+	static size_t want[NROWS * 2];
+	struct query_result res;
+	struct query_args q;
+	json_t *j;
+	int i;
+
+	for (i = 0; i < 600; i++) {
+		q = i == 0 ? no_filter(Q_AUDIT_SUMMARY) :
+		    random_filter(Q_AUDIT_SUMMARY);
+		j = run(&q, &res);
+		check_summary(j, want, brute(&q, want));
+		json_decref(j);
+	}
+}
+
+static void
+lists_are_sorted_and_exact(void **state)
+{
+	static size_t want[NROWS * 2];
+	struct query_result res;
+	struct query_args q;
+	const char *name, *before;
+	size_t i, n, sum;
+	json_t *j, *e;
+	int k;
+
+	for (k = 0; k < 200; k++) {
+		q = random_filter(k % 2 ? Q_AUDIT_ACTIONS : Q_AUDIT_DECISIONS);
+		n = brute(&q, want);
+		j = run(&q, &res);
+		sum = 0;
+		before = "";
+		json_array_foreach(j, i, e) {
+			name = json_string_value(json_object_get(e,
+			    k % 2 ? "action" : "decision"));
+			assert_true(strcmp(name, before) > 0);
+			before = name;
+			assert_true(num(e, "count") > 0);
+			sum += (size_t)num(e, "count");
+		}
+		assert_int_equal(sum, n);
+		json_decref(j);
+	}
+}
+
+static void
+an_empty_database_answers(void **state)
+{
+	struct query_args q = no_filter(Q_AUDIT_SUMMARY);
+	struct db *empty = db_at_head("empty");
+	struct query_result res;
+	struct projector *none;
+	enum db_rc rc;
+
+	none = projector_new(empty, &rc);
+	query_run(empty, none, &q, &res);
+	assert_string_equal(buf_str(&res.json), "{\"total\":0,"
+	    "\"by_decision\":{},\"by_action\":{},\"risk_buckets\":{\"low\":0,"
+	    "\"medium\":0,\"high\":0,\"critical\":0},"
+	    "\"latest_created_at\":null}");
+	buf_free(&res.json);
+	q.query = Q_AUDIT_PAGE;
+	query_run(empty, none, &q, &res);
+	assert_string_equal(buf_str(&res.json), "[]");
+	buf_free(&res.json);
+	projector_free(none);
+	db_close(empty);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_entry_has_its_shape),
+		cmocka_unit_test(pages_are_exact),
+		cmocka_unit_test(pages_are_stable_under_inserts),
+		cmocka_unit_test(cursors_nobody_made),
+		cmocka_unit_test(summaries_are_exact),
+		cmocka_unit_test(lists_are_sorted_and_exact),
+		cmocka_unit_test(an_empty_database_answers),
+	};
+
+	return (cmocka_run_group_tests(tests, group_set_up, group_tear_down));
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: ISC */
+/* The reader at every cut point, over segments, and with what is no journal. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "store_help.h"
+#include "workers/store/reader.h"
+
+static int
+file_with(const char *name, const char *text, size_t n)
+{
+	int fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(fd != -1);
+	assert_int_equal(ax_write_all(fd, text, n), 0);
+	return (fd);
+}
+
+static void
+expect(struct reader *r, const char *text, uint64_t segment, uint64_t end)
+{
+	struct reader_line l;
+
+	assert_int_equal(reader_next(r, &l), 1);
+	assert_int_equal(l.n, strlen(text));
+	assert_memory_equal(l.p, text, l.n);
+	assert_int_equal(l.segment, segment);
+	assert_int_equal(l.end, end);
+}
+
+static void
+expect_end(struct reader *r)
+{
+	struct reader_line l;
+
+	assert_int_equal(reader_next(r, &l), 0);
+}
+
+/* However little is committed: whole lines only, each once, in order. */
+static void
+every_cut_point(void **state)
+{
+	static const char text[] = "one\n\ntwo-two\nthree\n";
+	static const size_t ends[] = { 4, 5, 13, 19 };
+	struct reader *r;
+	struct reader_line l;
+	size_t cut, step, seen;
+
+	for (step = 1; step < sizeof(text); step++) {
+		r = reader_new();
+		assert_int_equal(reader_segment(r, 1, 1,
+		    file_with("c", text, sizeof(text) - 1)), 0);
+		reader_seek(r, 0, 0, 1);
+		seen = 0;
+		for (cut = 0; cut < sizeof(text) - 1 + step; cut += step) {
+			if (cut > sizeof(text) - 1)
+				cut = sizeof(text) - 1;
+			reader_committed(r, 1, cut);
+			while (reader_next(r, &l) == 1) {
+				assert_int_equal(l.end, ends[seen]);
+				assert_true(l.end <= cut);
+				seen++;
+			}
+			assert_true(seen == 4 || ends[seen] > cut);
+		}
+		assert_int_equal(seen, 4);
+		reader_free(r);
+	}
+}
+
+static void
+a_seek_starts_anywhere(void **state)
+{
+	struct reader *r = reader_new();
+
+	assert_int_equal(reader_segment(r, 3, 10, file_with("s", "a\nb\nc\n",
+	    6)), 0);
+	reader_committed(r, 3, 6);
+	reader_seek(r, 3, 2, 11);
+	expect(r, "b", 3, 4);
+	reader_seek(r, 3, 0, 10);
+	expect(r, "a", 3, 2);
+	expect(r, "b", 3, 4);
+	expect(r, "c", 3, 6);
+	expect_end(r);
+	reader_free(r);
+}
+
+static void
+on_to_the_next_segment(void **state)
+{
+	struct reader *r = reader_new();
+
+	/* given out of order; the first holds junk behind its last line */
+	assert_int_equal(reader_segment(r, 2, 3, file_with("t2", "c\nd\n", 4)),
+	    0);
+	assert_int_equal(reader_segment(r, 1, 1, file_with("t1",
+	    "a\nb\nJUNK\nMORE", 13)), 0);
+	reader_seek(r, 0, 0, 1);
+	expect(r, "a", 1, 2);
+	expect(r, "b", 1, 4);
+	expect_end(r); /* nothing of the second is committed yet */
+	reader_committed(r, 2, 2);
+	expect(r, "c", 2, 2);
+	expect_end(r);
+	/* a third, while in the middle of the second */
+	assert_int_equal(reader_segment(r, 3, 5, file_with("t3", "e\n", 2)),
+	    0);
+	reader_committed(r, 3, 2);
+	expect(r, "d", 2, 4);
+	expect(r, "e", 3, 2);
+	expect_end(r);
+	reader_free(r);
+}
+
+/* A closed segment shorter than its successor says: go on, not hang. */
+static void
+a_short_segment_is_left(void **state)
+{
+	struct reader *r = reader_new();
+
+	assert_int_equal(reader_segment(r, 1, 1, file_with("u1", "a\nb", 3)),
+	    0);
+	assert_int_equal(reader_segment(r, 2, 9, file_with("u2", "i\n", 2)),
+	    0);
+	reader_committed(r, 2, 2);
+	reader_seek(r, 1, 0, 1);
+	expect(r, "a", 1, 2);
+	expect(r, "i", 2, 2);
+	reader_free(r);
+}
+
+static void
+what_is_missing_is_an_error(void **state)
+{
+	struct reader *r = reader_new();
+	struct reader_line l;
+	char *big = malloc(200000);
+
+	assert_int_equal(reader_next(r, &l), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(reader_segment(r, 5, 50, file_with("w", "x\n", 2)),
+	    0);
+	reader_seek(r, 4, 0, 40);
+	assert_int_equal(reader_next(r, &l), -1);
+	assert_int_equal(errno, ENOENT);
+	memset(big, 'x', 200000);
+	assert_int_equal(reader_segment(r, 6, 60, file_with("v", big,
+	    200000)), 0);
+	reader_committed(r, 6, 200000);
+	reader_seek(r, 6, 0, 60);
+	assert_int_equal(reader_next(r, &l), -1);
+	assert_int_equal(errno, EBADMSG);
+	assert_int_equal(reader_segment(r, 7, 70, -1), 0);
+	reader_committed(r, 7, 10);
+	reader_seek(r, 7, 0, 70);
+	assert_int_equal(reader_next(r, &l), -1);
+	assert_int_equal(errno, EBADF);
+	free(big);
+	reader_free(r);
+}
+
+/* Lines of all lengths around the buffer's end. */
+static void
+long_lines(void **state)
+{
+	struct reader *r = reader_new();
+	struct buf b = BUF_INITIALIZER;
+	struct reader_line l;
+	size_t i, n;
+
+	for (i = 0; i < 200; i++) {
+		n = 32768 - i * 97 % 32768;
+		while (n-- > 0)
+			buf_addc(&b, (char)('a' + i % 26));
+		buf_addc(&b, '\n');
+	}
+	assert_int_equal(reader_segment(r, 1, 1, file_with("l", b.d, b.len)),
+	    0);
+	reader_committed(r, 1, b.len);
+	reader_seek(r, 0, 0, 1);
+	for (i = 0; i < 200; i++) {
+		assert_int_equal(reader_next(r, &l), 1);
+		assert_int_equal(l.n, 32768 - i * 97 % 32768);
+		assert_int_equal(l.p[0], 'a' + i % 26);
+		assert_int_equal(l.p[l.n - 1], 'a' + i % 26);
+	}
+	expect_end(r);
+	buf_free(&b);
+	reader_free(r);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_cut_point),
+		cmocka_unit_test(a_seek_starts_anywhere),
+		cmocka_unit_test(on_to_the_next_segment),
+		cmocka_unit_test(a_short_segment_is_left),
+		cmocka_unit_test(what_is_missing_is_an_error),
+		cmocka_unit_test(long_lines),
+	};
+
+	return (cmocka_run_group_tests(tests, scratch_make, scratch_remove));
+}
