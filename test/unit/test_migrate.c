@@ -309,7 +309,7 @@ an_edited_past_is_named(void **state)
 	assert_non_null(strstr(err, "step 2 was applied, but is missing"));
 	make_rev("20260101_000002_two", "-- step\nCREATE TABLE v (a)\n",
 	    "-- step\nDROP TABLE v\n");
-	(void)system("rm -r sql/20260101_000001_one");
+	assert_int_equal(system("rm -r sql/20260101_000001_one"), 0);
 	assert_int_equal(upgrade_scratch("e"), -1);
 	assert_non_null(strstr(err, "20260101_000001"));
 }
@@ -317,7 +317,7 @@ an_edited_past_is_named(void **state)
 static void
 a_failed_step_is_named_and_resumed(void **state)
 {
-	(void)system("rm -rf sql");
+	assert_int_equal(system("rm -rf sql"), 0);
 	make_rev("20260101_000001_one", "-- step\nCREATE TABLE t (a)\n-- step\n"
 	    "\nCREATE TABEL u (a)\n", "-- step\nDROP TABLE t\n");
 	assert_int_equal(upgrade_scratch("f"), -1);
