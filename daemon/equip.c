@@ -20,6 +20,7 @@
 #include "common/msg.h"
 #include "common/util.h"
 #include "generation.h"
+#include "notify.h"
 #include "parent.h"
 
 static void
@@ -322,6 +323,7 @@ first_ready(void)
 	char ok = 0;
 
 	parent.all_ready_once = true;
+	notify_send("READY=1\nSTATUS=ready");
 	log_info("ready: listening on %s, %u processes", parent.listen_text,
 	    parent.nprocs + 1);
 	if (parent.ready_fd != -1) {

@@ -22,6 +22,7 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "generation.h"
+#include "notify.h"
 #include "parent.h"
 
 struct parent parent = { .ready_fd = -1, .listen_fd = -1, .lock_fd = -1,
@@ -265,6 +266,7 @@ main(int argc, char **argv)
 	parent.as_root = geteuid() == 0;
 	find_workers();
 	raise_descriptor_limit();
+	notify_open();
 	if (!parent.foreground)
 		into_background();
 	if ((parent.base = event_base_new()) == NULL)
@@ -273,6 +275,7 @@ main(int argc, char **argv)
 	proc_init_all();
 	resources_open();
 	control_open();
+	privdrop_parent();
 	proc_start_all();
 	(void)event_base_dispatch(parent.base);
 	proc_reap_all();

@@ -144,6 +144,9 @@ void resources_close(void);
 /* A descriptor of the lock file of a new shared life, locked; -1: not yet. */
 int resources_lock(void);
 
+/* ---- privdrop.c: no_new_privs, and only the capabilities it needs ---- */
+void privdrop_parent(void);
+
 /* ---- reload.c ---- */
 /* Starts a reload; the answer goes to `done` (may be NULL: log only). */
 typedef void (*reload_done)(bool ok, const char *json_or_error, void *arg);

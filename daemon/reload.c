@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/msg.h"
 #include "generation.h"
+#include "notify.h"
 #include "parent.h"
 
 #define ANSWER_LIMIT_S 10
@@ -35,6 +36,8 @@ finish(bool ok, const char *text)
 	if (pending.limit != NULL)
 		(void)evtimer_del(pending.limit);
 	pending.done = NULL;
+	notify_send(ok ? "READY=1\nSTATUS=ready" :
+	    "READY=1\nSTATUS=ready; the last reload was rejected");
 	metric_set(parent.slot, MG_LAST_RELOAD_OK, ok);
 	metric_inc(parent.slot, ok ? MC_CONF_RELOADS : MC_CONF_REJECTS);
 	if (ok)
@@ -205,6 +208,7 @@ reload_start(reload_done done, void *arg)
 			    "archillxctl status", arg);
 		return;
 	}
+	notify_reloading();
 	pending.done = done;
 	pending.arg = arg;
 	g = generation_load(parent.conf_file, parent.overrides,

@@ -9,6 +9,7 @@
 #include <event2/event.h>
 
 #include "common/log.h"
+#include "notify.h"
 #include "parent.h"
 
 enum stage { ST_NONE, ST_FRONT, ST_AUDIT, ST_OTHERS, ST_LAST };
@@ -133,6 +134,7 @@ stop_start(const char *why)
 		return;
 	}
 	log_info("stopping: %s", why);
+	notify_send("STOPPING=1");
 	parent.ending = true;
 	parent.exit_status = 0;
 	limit_ev = evtimer_new(parent.base, too_late, NULL);

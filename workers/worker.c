@@ -447,6 +447,8 @@ clean_process(void)
 
 	(void)umask(077);
 	(void)setsid();
+	if (chdir("/") == -1)
+		fatal("chdir /");
 	for (i = 0; i < AX_NELEM(ignored); i++)
 		(void)sigaction(ignored[i], &sa, NULL);
 	sigemptyset(&none);
