@@ -196,6 +196,7 @@ confine_prctl(const struct worker_ops *ops, uint32_t parent_pid)
 	if (ops->may_fork)
 		mdwe |= MDWE_NO_INHERIT; /* interpreters may need it */
 #ifdef AX_SANITIZERS
+	(void)mdwe; /* shadow memory is mapped as the runtime likes */
 	return (false);
 #else
 	/* Linux 6.3; older kernels simply lack it. */
