@@ -768,10 +768,12 @@ score(const struct governor *g, const struct gov_request *rq,
 {
 	const struct rule *r;
 	struct view w;
+	unsigned i;
 	int sum = 0;
 
 	view_init(&w, rq);
-	for (r = g->rules; r < g->rules + g->nrules; r++) {
+	for (i = 0; i < g->nrules; i++) {
+		r = &g->rules[i];
 		if (!match_holds(&r->match, &w))
 			continue;
 		sum += r->points;
