@@ -21,9 +21,14 @@ struct api api;
 void
 api_init(struct http_ctx *ctx)
 {
+	uint32_t start;
+
 	memset(&api, 0, sizeof(api));
 	api.ctx = ctx;
 	inflight_init(&api.inflight);
+	/* Ids of an earlier life must fit no request of this one. */
+	ax_random(&start, sizeof(start));
+	api.inflight.turns = start;
 }
 
 void
@@ -132,12 +137,23 @@ body_allowed(struct http_req *req, const struct route *r)
 	return (true);
 }
 
+/* OPTIONS * (RFC 9110 9.3.7) asks about the server, not about a resource. */
+static bool
+asks_server(const struct http_req *req)
+{
+	return (req->method == HTTP_OPTIONS && strcmp(req->path, "*") == 0);
+}
+
 int
 api_head(struct http_req *req)
 {
 	struct route_match m;
 
 	find(req, &m);
+	if (asks_server(req)) {
+		reply_method(req, "GET, HEAD, POST, OPTIONS");
+		return (-1);
+	}
 	if (!admit(req, &m) || !authorize(req, &m))
 		return (-1);
 	if (!m.known) {

@@ -28,6 +28,7 @@ reply_without(struct http_req *req, const char *status, const char *error)
 	jw_knull(&w, "current");
 	jw_kstr(&w, "status", status);
 	jw_kbool(&w, "ok", ok);
+	jw_kbool(&w, "drift", false);
 	if (error != NULL)
 		jw_kstr(&w, "error", error);
 	jw_obj_end(&w);

@@ -112,6 +112,7 @@ static const struct field migration_fields[] = {
 	{ "current", "string", FIELD_NULL, NULL },
 	{ "status", "disabled|head|behind|unversioned|unknown", 0, NULL },
 	{ "ok", "boolean", 0, NULL },
+	{ "drift", "boolean", 0, "The schema is not what it should be." },
 	{ "error", "string", FIELD_OPT, NULL },
 	END
 };
@@ -171,7 +172,7 @@ static const struct field invoked_fields[] = {
 	END
 };
 static const struct field entry_fields[] = {
-	{ "id", "string", 0, "Key made of node and seq." },
+	{ "id", "integer", 0, "Key of the row." },
 	{ "seq", "integer", 0, NULL },
 	{ "node", "string", 0, NULL },
 	{ "kind", "string", 0, "decision, outcome, event or import." },
