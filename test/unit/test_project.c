@@ -361,8 +361,8 @@ not_records(void **state)
 		"{\"action\": \"a\", \"context\": 01, \"seq\": 1, " REST "}",
 		"{\"action\": \"a\", \"context\": 1., \"seq\": 1, " REST "}",
 		"{\"action\": \"a\", \"context\": nul, \"seq\": 1, " REST "}",
-		"{\"action\": \"a\", \"seq\": 1, \"kind\": \"e\", "
-		"\"node\": \"n\", \"ts\": \"yesterday\"}",
+		("{\"action\": \"a\", \"seq\": 1, \"kind\": \"e\", "
+		    "\"node\": \"n\", \"ts\": \"yesterday\"}"),
 	};
 	static const char good[] = "{\"action\": \"a\", \"context\": [[], {}, "
 	    "{\"a\": [-1.5e+3, true, null, \"\\\\\"]}], \"new_key\": {}, "
