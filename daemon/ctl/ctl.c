@@ -38,6 +38,8 @@ static const struct ctl_verb verbs[] = {
 	    cmd_config_show },
 	{ "config", "check", "", "check the configuration (as archillxd -n)",
 	    false, cmd_config_check },
+	{ "config", "doc", "", "the settings as a manual page", false,
+	    cmd_config_doc },
 	{ "key", "new", "[--role admin|api_key] NAME",
 	    "make a credential, print it once, keep its digest", true,
 	    cmd_key_new },

@@ -49,6 +49,7 @@ int cmd_stop(struct ctl *, int, char **);
 int cmd_log_level(struct ctl *, int, char **);
 int cmd_probe(struct ctl *, int, char **);
 int cmd_config_show(struct ctl *, int, char **);
+int cmd_config_doc(struct ctl *, int, char **);
 int cmd_config_check(struct ctl *, int, char **);
 int cmd_key_new(struct ctl *, int, char **);
 int cmd_key_list(struct ctl *, int, char **);
