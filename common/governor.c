@@ -646,19 +646,35 @@ view_operation(struct view *w, const json_t *v)
 }
 
 static void
+view_path(struct view *w, const char *path)
+{
+	char joined[PATH_TEXT_MAX];
+	int n;
+
+	w->has_path = path != NULL;
+	if (path == NULL)
+		return;
+	path += strspn(path, " \t\r\n");
+	if (*path != '/' && strncmp(path, "~/", 2) != 0 &&
+	    w->rq->base != NULL) {
+		n = snprintf(joined, sizeof(joined), "%s/%s", w->rq->base,
+		    path);
+		w->path_unclear = n < 0 || (size_t)n >= sizeof(joined);
+		path = joined;
+	}
+	if (!w->path_unclear)
+		w->path_unclear = !path_normalise(path, w->path,
+		    sizeof(w->path));
+}
+
+static void
 view_init(struct view *w, const struct gov_request *rq)
 {
-	const char *path;
-
 	w->rq = rq;
 	memset(w->operation, 0, sizeof(w->operation));
+	w->path_unclear = false;
 	view_operation(w, json_object_get(rq->inputs, "operation"));
-	path = json_string_value(json_object_get(rq->inputs, "path"));
-	if (path != NULL)
-		path += strspn(path, " \t\r\n");
-	w->has_path = path != NULL;
-	w->path_unclear = path != NULL &&
-	    !path_normalise(path, w->path, sizeof(w->path));
+	view_path(w, json_string_value(json_object_get(rq->inputs, "path")));
 }
 
 static bool
@@ -768,7 +784,7 @@ score(const struct governor *g, const struct gov_request *rq,
 {
 	const struct rule *r;
 	struct view w;
-	unsigned i;
+	size_t i;
 	int sum = 0;
 
 	view_init(&w, rq);

@@ -24,6 +24,8 @@ struct gov_request {
 	const char *source;  /* api, cron, ... */
 	const char *role;
 	const json_t *inputs; /* object; operation and path are looked up here */
+	const char *base;     /* where a relative path starts: the first folder
+			       * of file_ops; NULL: not known */
 };
 
 #define GOV_HITS_MAX 32

@@ -345,6 +345,34 @@ test_long_path(void **state)
 	governor_free(g);
 }
 
+/* A relative path means what it means to file_ops. */
+static void
+test_base(void **state)
+{
+	struct governor *g = rules(R("\"path_under\":\"/srv/data/keys\""));
+	static const struct {
+		const char *path;
+		int score;
+	} t[] = { { "keys/a", 1 }, { " keys", 1 }, { "./x/../keys", 1 },
+		{ "a/keys", 0 }, { "../data/keys", 1 }, { "keysx", 0 },
+		{ "/keys", 0 } };
+	struct gov_request rq = { .action = "a", .base = "/srv/data" };
+	struct gov_verdict v;
+	json_t *inputs;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < AX_NELEM(t); i++) {
+		inputs = json_pack("{s:s}", "path", t[i].path);
+		rq.inputs = inputs;
+		governor_evaluate(g, &rq, GOV_SOFT_BLOCK, 90, 70, &v);
+		if (v.score != t[i].score)
+			fail_msg("%s: %d", t[i].path, v.score);
+		json_decref(inputs);
+	}
+	governor_free(g);
+}
+
 static const struct error_row {
 	const char *text, *err;
 } errors[] = {
@@ -481,6 +509,7 @@ main(void)
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_matching),
 		cmocka_unit_test(test_long_path),
+		cmocka_unit_test(test_base),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_digest),
 		cmocka_unit_test(test_many_rules),
