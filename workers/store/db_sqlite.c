@@ -189,6 +189,16 @@ to_rc(int rc)
 	}
 }
 
+/* Its random numbers are seeded from /dev/urandom at first use. */
+static void
+lite_warm_up(void)
+{
+	char junk[8];
+
+	(void)sqlite3_initialize();
+	sqlite3_randomness((int)sizeof(junk), junk);
+}
+
 static void
 lite_close(void *conn)
 {
@@ -410,6 +420,7 @@ const struct db_engine db_sqlite = {
 	.name = "sqlite",
 	.sql = texts,
 	.migrator_tables = migrator_tables,
+	.warm_up = lite_warm_up,
 	.open = lite_open,
 	.close = lite_close,
 	.errmsg = lite_errmsg,

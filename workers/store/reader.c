@@ -29,6 +29,7 @@ struct reader {
 	uint64_t segment, offset; /* of the next line */
 	uint64_t next_seq;
 	size_t at, len; /* unread part of the buffer */
+	uint64_t told_no, told; /* audit's last word, for a segment to come */
 	char buf[BUF_SIZE];
 };
 
@@ -84,6 +85,10 @@ reader_segment(struct reader *r, uint64_t no, uint64_t first_seq, int fd)
 		s->first_seq = first_seq;
 		return (0);
 	}
+	if (no < r->segment) { /* read already */
+		close(fd);
+		return (0);
+	}
 	if (r->n == SEGMENTS_MAX) {
 		close(fd);
 		errno = EMFILE;
@@ -98,6 +103,8 @@ reader_segment(struct reader *r, uint64_t no, uint64_t first_seq, int fd)
 	for (i = r->n; i > 0 && s[i - 1].no > no; i--)
 		s[i] = s[i - 1];
 	s[i] = (struct segment){ no, first_seq, 0, fd };
+	if (no == r->told_no)
+		s[i].committed = r->told;
 	r->n++;
 	return (0);
 }
@@ -107,6 +114,8 @@ reader_committed(struct reader *r, uint64_t no, uint64_t committed)
 {
 	struct segment *s = segment_find(r, no);
 
+	r->told_no = no;
+	r->told = committed;
 	if (s != NULL && committed > s->committed)
 		s->committed = committed;
 }
@@ -131,10 +140,10 @@ reader_seek(struct reader *r, uint64_t segment, uint64_t offset,
 static struct segment *
 current(struct reader *r)
 {
-	while (r->n > 0 && r->v[0].no == r->segment && r->n > 1 &&
+	while (r->v[0].no == r->segment && r->n > 1 &&
 	    r->next_seq >= r->v[1].first_seq)
 		reader_seek(r, r->v[1].no, 0, r->next_seq);
-	if (r->n == 0 || r->v[0].no != r->segment) {
+	if (r->v[0].no != r->segment) {
 		errno = ENOENT;
 		return (NULL);
 	}
@@ -202,6 +211,8 @@ reader_next(struct reader *r, struct reader_line *l)
 	ssize_t n;
 
 	for (;;) {
+		if (r->n == 0)
+			return (0);
 		if ((s = current(r)) == NULL)
 			return (-1);
 		if (line_here(r, l, &searched))

@@ -31,7 +31,8 @@ void reader_free(struct reader *); /* closes all segments */
  */
 int reader_segment(struct reader *, uint64_t segment, uint64_t first_seq,
     int fd);
-/* The segment is durable up to `committed` bytes; never goes back. */
+/* The segment is durable up to `committed` bytes; never goes back. It may be
+ * given later. */
 void reader_committed(struct reader *, uint64_t segment, uint64_t committed);
 /*
  * Next comes the line at `offset` of `segment`, which has seq `next_seq`.
@@ -41,7 +42,7 @@ void reader_seek(struct reader *, uint64_t segment, uint64_t offset,
     uint64_t next_seq);
 /*
  * 1 and a line (of any length up to 128 KiB: record_parse() judges it), 0 when
- * all that is committed was read, -1 with errno: EBADMSG when there is no end
+ * all that is committed was read or no segment was given, -1 with errno: EBADMSG when there is no end
  * of line in 128 KiB, ENOENT when the segment to read was never given, else
  * of pread(2). The position is unchanged then.
  */
