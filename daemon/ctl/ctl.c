@@ -49,6 +49,8 @@ static const struct ctl_verb verbs[] = {
 	    cmd_skill_enable },
 	{ "skill", "disable", "NAME", "stop a skill from being called", false,
 	    cmd_skill_disable },
+	{ "migrate", NULL, "upgrade|downgrade|stamp|plan [TARGET], current, "
+	    "history, check", "the database's schema", true, cmd_migrate },
 	{ "probe", NULL, "", "test builds: what confined workers can do",
 	    false, cmd_probe },
 };
