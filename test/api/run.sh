@@ -12,4 +12,5 @@ fi
 here=$(cd "$(dirname "$0")" && pwd)
 AX_BUILD=${AX_BUILD:-$PWD}
 export AX_BUILD PYTHONDONTWRITEBYTECODE=1
-cd "$here" && exec "$py" -m pytest -p no:cacheprovider -q -ra .
+(cd "$here" && "$py" -m pytest -p no:cacheprovider -q -ra .) &&
+    cd "$here/../hostile" && exec "$py" -m pytest -p no:cacheprovider -q -ra .
