@@ -25,6 +25,7 @@
 #define ROOM	 1024 /* least free bytes to read into */
 #define PARTIAL	 2048 /* first room for the rest of a request */
 #define DISCARDS 64   /* reads of one turn while lingering */
+#define WRITE_STEP 16384
 
 static const char continue_line[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -79,6 +80,14 @@ drop_input(struct conn *c)
 	c->off = c->len = c->cap = 0;
 }
 
+/* The strings of the request have moved with the buffer. */
+static void
+moved(struct conn *c)
+{
+	if (c->headed)
+		request_point(c);
+}
+
 /* Room for at least ROOM bytes; -1 when there is no memory to be had. */
 static int
 grow_input(struct conn *c)
@@ -95,6 +104,7 @@ grow_input(struct conn *c)
 		memmove(c->in, c->in + c->off, c->len - c->off);
 		c->len -= c->off;
 		c->off = 0;
+		moved(c);
 	}
 	if (c->cap - c->len >= ROOM)
 		return (0);
@@ -104,6 +114,7 @@ grow_input(struct conn *c)
 		return (-1);
 	c->in = in;
 	c->cap = cap;
+	moved(c);
 	account(c);
 	return (0);
 }
@@ -125,6 +136,7 @@ keep_partial(struct conn *c)
 	c->off = 0;
 	c->len = left;
 	c->cap = cap;
+	moved(c);
 	return (0);
 }
 
@@ -214,14 +226,24 @@ flush_scratch(struct conn *c)
 		buf_free(b);
 }
 
+/*
+ * A client must take WRITE_STEP bytes within each write time-out: one that
+ * takes a byte now and then does not hold its buffers for ever.
+ */
 static void
 flush_own(struct conn *c)
 {
-	size_t left = c->out.len - c->out_off;
+	size_t left = c->out.len - c->out_off, done;
 
 	if (!blocked(c) || c->dead)
 		return;
-	c->out_off += send_some(c, c->out.d + c->out_off, left);
+	done = send_some(c, c->out.d + c->out_off, left);
+	c->out_off += done;
+	c->taken += done;
+	if (c->taken >= WRITE_STEP) {
+		c->taken = 0;
+		c->phase = PH_NONE; /* a new deadline */
+	}
 	if (c->out_off == c->out.len) {
 		buf_free(&c->out);
 		c->out_off = 0;
@@ -579,6 +601,8 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	flush_own(c);
 	if (c->dead || !blocked(c))
 		conn_resume(c);
+	else
+		arm(c);
 }
 
 /* ---- for the server ---- */

@@ -61,6 +61,7 @@ struct conn {
 	size_t off, len, cap;
 	struct buf out; /* what the socket did not take */
 	size_t out_off;
+	size_t taken; /* of out, since the deadline was set */
 	struct buf extra; /* fields for the coming answer */
 
 	bool own;	/* in is the connection's own */
