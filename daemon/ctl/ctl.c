@@ -51,6 +51,16 @@ static const struct ctl_verb verbs[] = {
 	    cmd_skill_disable },
 	{ "migrate", NULL, "upgrade|downgrade|stamp|plan [TARGET], current, "
 	    "history, check", "the database's schema", true, cmd_migrate },
+	{ "skill", "list", "", "the manifests, and what they start as", true,
+	    cmd_skill_list },
+	{ "skill", "lint", "FILE...", "check manifests", false,
+	    cmd_skill_lint },
+	{ "governor", "check", "", "check and list the governor's rules", true,
+	    cmd_governor_check },
+	{ "governor", "test", "[--skill S] [--operation O] [--path P] "
+	    "[--source S] [--role R]\n      [--inputs JSON] [--action A] | FILE",
+	    "score and decision of a request, rule by rule; nothing is run",
+	    true, cmd_governor_test },
 	{ "probe", NULL, "", "test builds: what confined workers can do",
 	    false, cmd_probe },
 };
