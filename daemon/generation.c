@@ -358,7 +358,8 @@ generation_send(const struct generation *g, struct proc *p)
 	}
 	send_texts(p, CONF_SKILL, PROC_BIT(PROC_AUDIT) | PROC_BIT(PROC_HTTP) |
 	    PROC_BIT(PROC_BROKER), g->skills, g->nskills);
-	send_texts(p, CONF_GOVERNOR, PROC_BIT(PROC_AUDIT), g->rules, g->nrules);
+	send_texts(p, CONF_GOVERNOR, PROC_BIT(PROC_AUDIT) | PROC_BIT(PROC_HTTP),
+	    g->rules, g->nrules);
 	send_texts(p, CONF_KEY, PROC_BIT(PROC_AUDIT) | PROC_BIT(PROC_HTTP),
 	    g->keys, g->nkeys);
 	send_facts(g, p);
