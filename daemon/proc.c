@@ -404,9 +404,20 @@ end_shared_life(struct proc *dead)
 	}
 }
 
+/* What it said of itself is no longer so; its counters stay. */
+static void
+clear_gauges(struct proc *p)
+{
+	unsigned i;
+
+	for (i = 0; i < MG_MAX; i++)
+		metric_set(p->slot, (enum metric_gauge)i, 0);
+}
+
 static void
 proc_forget(struct proc *p)
 {
+	clear_gauges(p);
 	if (p->exit_ev != NULL)
 		event_free(p->exit_ev);
 	p->exit_ev = NULL;
