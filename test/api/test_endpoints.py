@@ -469,7 +469,7 @@ def test_rate_limit(make_ax):
     d = r.json()["detail"]
     assert (d["code"], d["bucket"], d["limit"]) \
         == ("RATE_LIMITED", "high_risk", 2)
-    assert 1 <= d["reset_after_s"] <= 60
+    assert 1 <= d["reset_after_s"] <= 120
     assert r.headers["retry-after"] == str(d["reset_after_s"])
     for _ in range(20):  # probes and scrapes are not limited
         assert ax.get("/v1/live").status == 200

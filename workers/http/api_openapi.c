@@ -42,7 +42,8 @@ put_response(struct jw *w, int status, const char *help, const char *media,
 static uint32_t
 route_errors(const struct route *r)
 {
-	uint32_t mask = r->errors | ERR_BIT(ERR_INTERNAL);
+	uint32_t mask = r->errors | ERR_BIT(ERR_INTERNAL) |
+	    ERR_BIT(ERR_BAD_REQUEST) | ERR_BIT(ERR_CREDENTIAL_IN_QUERY);
 
 	if (r->access != ACCESS_PUBLIC)
 		mask |= ERR_BIT(ERR_UNAUTHORIZED);

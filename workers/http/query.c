@@ -30,9 +30,11 @@ const struct qp_def qp_defs[QP_MAX] = {
 	[QP_RISK_MAX] = { "risk_score_max", QPT_INT, 0, 100, -1, true,
 	    "Highest risk score, inclusive." },
 	[QP_AFTER] = { "created_after", QPT_TIME, 0, 0, 0, true,
-	    "Earliest time, inclusive; without an offset it is UTC." },
+	    "Earliest time, inclusive, 1970 or later; UTC unless it has "
+	    "an offset." },
 	[QP_BEFORE] = { "created_before", QPT_TIME, 0, 0, 0, true,
-	    "Latest time, inclusive; without an offset it is UTC." },
+	    "Latest time, inclusive, 1970 or later; UTC unless it has "
+	    "an offset." },
 	[QP_CURSOR] = { "cursor", QPT_STR, 0, 256, 0, false,
 	    "next_cursor of the page before." },
 };

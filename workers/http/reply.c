@@ -11,6 +11,10 @@
 #include "workers/http/reply.h"
 
 const struct error_def error_defs[ERR_MAX] = {
+	[ERR_BAD_REQUEST] = { 400, "BAD_REQUEST",
+	    "The request is not well-formed HTTP.", 0 },
+	[ERR_CREDENTIAL_IN_QUERY] = { 400, "CREDENTIAL_IN_QUERY",
+	    "A credential belongs in a header, not in the URL.", 0 },
 	[ERR_UNAUTHORIZED] = { 401, "UNAUTHORIZED",
 	    "A valid credential is required.", 0 },
 	[ERR_FORBIDDEN] = { 403, "FORBIDDEN",

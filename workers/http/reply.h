@@ -13,6 +13,10 @@
  * by a mask of these, and the OpenAPI document is made from the same table.
  */
 enum api_error {
+	/* the server's own, here for the document */
+	ERR_BAD_REQUEST,
+	ERR_CREDENTIAL_IN_QUERY,
+
 	ERR_UNAUTHORIZED,
 	ERR_FORBIDDEN,
 	ERR_RATE_LIMITED,

@@ -293,10 +293,6 @@ static const struct field invalid_fields[] = {
 	{ "detail", "ValidationProblem", 0, NULL },
 	END
 };
-static const struct field plain_error_fields[] = {
-	{ "detail", "string", 0, NULL },
-	END
-};
 
 const struct shape shapes[] = {
 	{ "Root", "What this service is.", root_fields },
@@ -345,8 +341,6 @@ const struct shape shapes[] = {
 	{ "ValidationProblem", NULL, invalid_problem_fields },
 	{ "ValidationError", "The request has a wrong form.",
 	    invalid_fields },
-	{ "PlainError", "No such path, or not this method.",
-	    plain_error_fields },
 };
 const unsigned nshapes = AX_NELEM(shapes);
 
