@@ -108,10 +108,16 @@ start_it() {
 	"$ctl" -f "$conf" migrate upgrade head || die "migration failed" \
 	    "try: $ctl -f $conf migrate state"
 	say "starting $daemon on http://127.0.0.1:$port"
-	(cd / && setsid "$daemon" -d -f "$conf" >>"$log" 2>&1 </dev/null &)
+	cd /
+	setsid "$daemon" -d -f "$conf" >>"$log" 2>&1 </dev/null &
+	pid=$!
 	for _ in $(seq 150); do
 		curl -fs -o /dev/null "http://127.0.0.1:$port/v1/ready" &&
 		    return
+		if ! kill -0 "$pid" 2>/dev/null; then
+			tail -n 20 "$log" >&2
+			die "it ended at once" "the lines above say why"
+		fi
 		sleep 0.1
 	done
 	curl -s "http://127.0.0.1:$port/v1/ready" >&2 || :
