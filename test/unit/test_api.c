@@ -484,7 +484,7 @@ static const struct {
 	{ GS_FORBIDDEN, 403, "FORBIDDEN", false, "\"details\":{}" },
 	{ GS_SKILL_NOT_FOUND, 404, "SKILL_NOT_FOUND", false,
 	    "\"details\":{}" },
-	{ GS_SKILL_DISABLED, 503, "SKILL_DISABLED", false,
+	{ GS_SKILL_DISABLED, 503, "SKILL_DISABLED", true,
 	    "\"details\":{\"name\":\"s1\"}" },
 	{ GS_ACL_DENIED, 403, "SKILL_ACCESS_DENIED", false,
 	    "\"details\":{\"name\":\"s1\"}" },
@@ -900,6 +900,8 @@ ready(const char *role, int status, const char *text)
 		fail_msg("%s", got.body);
 	assert_int_equal(strstr(got.body, "\"details\":{") != NULL,
 	    role != NULL);
+	assert_int_equal(strstr(got.headers, "retry-after: ") != NULL,
+	    status == 503);
 	api_tick(&ctx, ax_mono_us());
 	assert_int_equal(own_slot.gauge[MG_READY], status == 200);
 }

@@ -9,6 +9,15 @@
 #include "common/jw.h"
 #include "workers/http/api.h"
 
+/* Every 503 tells when to come back. */
+static void
+reply_state(struct http_req *req, bool ok, const char *text, size_t len)
+{
+	if (!ok)
+		http_reply_header(req, "retry-after", "2");
+	reply_json(req, ok ? 200 : 503, text, len);
+}
+
 /* The answer that needs no database. */
 static void
 reply_without(struct http_req *req, const char *status, const char *error)
@@ -32,13 +41,16 @@ reply_without(struct http_req *req, const char *status, const char *error)
 	if (error != NULL)
 		jw_kstr(&w, "error", error);
 	jw_obj_end(&w);
-	reply_buf(req, ok ? 200 : 503, &b);
+	if (b.err)
+		reply_error(req, ERR_INTERNAL, NULL);
+	else
+		reply_state(req, ok, b.d, b.len);
+	buf_free(&b);
 }
 
 static void
 on_away(struct http_req *req)
 {
-	http_reply_header(req, "retry-after", "2");
 	reply_without(req, "unknown", "the database does not answer");
 }
 
@@ -56,7 +68,7 @@ on_state(struct http_req *req, const char *text)
 	}
 	ok = json_is_true(json_object_get(state, "ok"));
 	json_decref(state);
-	reply_json(req, ok ? 200 : 503, text, strlen(text));
+	reply_state(req, ok, text, strlen(text));
 }
 
 static const struct query_how state_query = {

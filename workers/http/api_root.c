@@ -245,5 +245,7 @@ api_ready(struct http_req *req, const char *name)
 	if (req->auth == HTTP_AUTH_OK)
 		put_details(&w, req->ctx, &h);
 	jw_obj_end(&w);
+	if (!h.ready)
+		http_reply_header(req, "retry-after", "2");
 	reply_buf(req, h.ready ? 200 : 503, &b);
 }

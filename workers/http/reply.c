@@ -38,7 +38,7 @@ const struct error_def error_defs[ERR_MAX] = {
 	[ERR_SKILL_NOT_FOUND] = { 404, "SKILL_NOT_FOUND",
 	    "There is no skill of this name.", 0 },
 	[ERR_SKILL_DISABLED] = { 503, "SKILL_DISABLED",
-	    "The skill is switched off.", 0 },
+	    "The skill is switched off.", 60 },
 	[ERR_SKILL_DENIED] = { 403, "SKILL_ACCESS_DENIED",
 	    "The skill's access rules do not allow this caller.", 0 },
 	[ERR_SKILL_INPUT] = { 400, "SKILL_INPUT_INVALID",
@@ -56,7 +56,7 @@ const struct error_def error_defs[ERR_MAX] = {
 	[ERR_INTERRUPTED] = { 500, "RUN_INTERRUPTED",
 	    "The action was interrupted; it may have run in part.", 0 },
 	[ERR_METRICS_DISABLED] = { 503, "METRICS_DISABLED",
-	    "Metrics are switched off.", 0 },
+	    "Metrics are switched off.", 60 },
 	[ERR_INTERNAL] = { 500, "INTERNAL_SERVER_ERROR",
 	    "The server failed; the log has the request id.", 0 },
 };
