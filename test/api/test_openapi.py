@@ -129,6 +129,19 @@ def test_document_is_the_router(api):
                 == methods | {"OPTIONS"}
 
 
+def test_page_about_the_api(api):
+    """docs/API.md names every path and every code, and no others."""
+    with open(os.path.join(axlib.SRC, "docs", "API.md")) as f:
+        text = f.read()
+    assert set(re.findall(r"`(?:GET |POST )?(/[^`\s]*)`", text)) \
+        == set(api.doc["paths"])
+    table = text[text.index("| status | code |"):]
+    named = set(re.findall(r"`([A-Z]+_[A-Z_]+|[A-Z]+)`", table))
+    known = {c for _, _, op in api.ops for r in op["responses"].values()
+             for c in re.findall(r"\b[A-Z][A-Z_]+[A-Z]\b", r["description"])}
+    assert named == known - {"OK"}
+
+
 # ---- ignored auth ----
 
 @pytest.mark.parametrize("headers", [
