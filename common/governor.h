@@ -19,7 +19,7 @@ const char *gov_decision_name(enum gov_decision); /* "APPROVED", ... */
 struct governor; /* a rule set */
 
 struct gov_request {
-	const char *action;  /* "invoke_skill:code_exec", "cron:..." */
+	const char *action;  /* "api:execute_skill:code_exec" */
 	const char *skill;
 	const char *source;  /* api, cron, ... */
 	const char *role;

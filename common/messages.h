@@ -152,7 +152,9 @@ enum conf_kind {
 	CONF_GOVERNOR,	/* file name, rules JSON; in order */
 	CONF_KEY,	/* key name, "role sha256hex" */
 	CONF_FACT,	/* things the parent found out: "version", "node",
-			 * "cgroup" (v2, v1, none), "workers" ... */
+			 * "cgroup" (v2, v1, none), "workers",
+			 * "files_root" (audit: where a relative path of
+			 * file_ops starts) ... */
 	CONF_MAX
 };
 

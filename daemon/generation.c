@@ -340,6 +340,9 @@ send_facts(const struct generation *g, struct proc *p)
 			node = host;
 		send_item(p, CONF_FACT, "node", *node != '\0' ? node : host);
 	}
+	/* the governor judges the file that a relative path really names */
+	if (p->desc->role == PROC_AUDIT)
+		send_item(p, CONF_FACT, "files_root", parent.files_root);
 }
 
 void

@@ -190,13 +190,26 @@ request_valid(const json_t *request)
 	return (true);
 }
 
+/* Where a relative path of file_ops starts, as the service has it. */
+static const char *
+files_root(const struct settings *s, char *out, size_t size)
+{
+	const char *first = settings_item(s, SET_FILE_WHITELIST, 0);
+
+	if (first != NULL)
+		return (first);
+	(void)snprintf(out, size, "%s/files",
+	    settings_str(s, SET_STATE_DIR));
+	return (out);
+}
+
 static int
 try_one(struct trial *t, const json_t *request)
 {
 	const struct settings *s = t->ctl->settings;
 	struct gov_request rq = { 0 };
 	struct gov_verdict v;
-	char action[160];
+	char action[160], root[4096];
 
 	if (!request_valid(request)) {
 		(void)fprintf(stderr, "archillxctl: a request is an object of "
@@ -207,10 +220,11 @@ try_one(struct trial *t, const json_t *request)
 	rq.skill = text_of(request, "skill", "");
 	rq.source = text_of(request, "source", "api");
 	rq.role = text_of(request, "role", "admin");
-	(void)snprintf(action, sizeof(action), "invoke_skill:%s", rq.skill);
+	(void)snprintf(action, sizeof(action), "%.32s:execute_skill:%.100s",
+	    rq.source, rq.skill);
 	rq.action = text_of(request, "action", action);
 	rq.inputs = json_object_get(request, "inputs");
-	rq.base = settings_item(s, SET_FILE_WHITELIST, 0);
+	rq.base = files_root(s, root, sizeof(root));
 	governor_evaluate(t->g, &rq,
 	    (enum gov_mode)settings_enum(s, SET_GOVERNOR_MODE),
 	    (int)settings_int(s, SET_RISK_BLOCK_THRESHOLD),

@@ -111,7 +111,8 @@ evaluate(const struct governor *g, const struct golden *r,
 	char action[128];
 	json_t *inputs = json_object();
 
-	(void)snprintf(action, sizeof(action), "invoke_skill:%s", r->skill);
+	(void)snprintf(action, sizeof(action), "%s:execute_skill:%s",
+	    r->source, r->skill);
 	rq.action = action;
 	if (r->operation != NULL)
 		json_object_set_new(inputs, "operation",
@@ -250,11 +251,11 @@ static const struct match_row {
 	const char *action, *skill, *role, *inputs;
 	int hit;
 } matches[] = {
-	{ R("\"action\":\"invoke_skill:*\""), "invoke_skill:x", "x", "admin",
+	{ R("\"action\":\"api:execute_skill:*\""), "api:execute_skill:x", "x", "admin",
 	  "{}", 1 },
-	{ R("\"action\":\"invoke_skill:*\""), "skill_enable:x", "x", "admin",
+	{ R("\"action\":\"api:execute_skill:*\""), "skill_enable:x", "x", "admin",
 	  "{}", 0 },
-	{ R("\"action\":\"invoke_skill:x\""), "invoke_skill:xy", "xy",
+	{ R("\"action\":\"api:execute_skill:x\""), "api:execute_skill:xy", "xy",
 	  "admin", "{}", 0 },
 	{ R("\"action\":[\"a\",\"b*\"]"), "bc", NULL, NULL, "{}", 1 },
 	{ R("\"action\":\"a\""), NULL, NULL, NULL, "{}", 0 },

@@ -132,7 +132,6 @@ files_on_file_op(struct ipc *c, struct ipc_msg *m, void *arg)
 	}
 	ok = fileops_run(f->ops, (enum file_op)op, path,
 	    has_content ? content : NULL, len, &out) == 0;
-	metric_inc(w->slot, MC_FILE_OPS);
 	text = buf_str(&out);
 	answer(c, m, permit, ok && text != NULL, text != NULL ? text :
 	    "out of memory");
