@@ -250,7 +250,15 @@ enum end_state {
 const char *end_state_name(enum end_state);
 
 /* What the launcher saw besides the wait status. */
-enum end_hint { HINT_NONE, HINT_OOM, HINT_WALL, HINT_KILLED, HINT_MAX };
+enum end_hint {
+	HINT_NONE,
+	HINT_OOM,    /* the kernel killed for memory */
+	HINT_WALL,   /* the deadline */
+	HINT_KILLED, /* LAUNCH_KILL, or a sweep */
+	HINT_PIDS,   /* the process limit refused at least once */
+	HINT_SETUP,  /* the program never started; stderr says why */
+	HINT_MAX
+};
 
 /*
  * MSG_EXEC: u64 permit, u64 epoch, str skill, str inputs (JSON object, already

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The step from the launcher to bubblewrap: what the child does between fork
+ * and exec. Only calls that are safe there.
+ *
+ * It must never leave the child a descriptor, a signal setting or a variable
+ * of the launcher.
+ */
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/job.h"
+#include "start.h"
+
+#define HIGH_FD 64 /* above everything that is put in place */
+
+static void __attribute__((noreturn))
+child_fail(const char *step)
+{
+	static const char *const lead = "archillx-launcher: ";
+	const char *why = strerrordesc_np(errno);
+	const char *const parts[] = { lead, step, ": ",
+		why != NULL ? why : "?", "\n" };
+	size_t i;
+
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		(void)!write(2, parts[i], strlen(parts[i]));
+	_exit(126);
+}
+
+/* Descriptors 0 to 4, in two passes so that none is overwritten too early. */
+static int
+place(const struct start_fds *f)
+{
+	const int from[] = { f->in, f->out, f->err, f->job, f->status };
+	int high[5], i;
+
+	for (i = 0; i < 5; i++) {
+		if ((high[i] = fcntl(from[i], F_DUPFD, HIGH_FD)) == -1)
+			return (-1);
+	}
+	for (i = 0; i < 5; i++) {
+		if (dup2(high[i], i) == -1)
+			return (-1);
+	}
+	return (0);
+}
+
+static void __attribute__((noreturn))
+child(char *const *argv, const struct start_fds *f, const int *procs,
+    int nprocs)
+{
+	static char *const no_env[] = { NULL };
+	sigset_t none;
+	int i, sig;
+
+	for (sig = 1; sig < NSIG; sig++)
+		(void)signal(sig, SIG_DFL);
+	for (i = 0; i < nprocs; i++) {
+		if (write(procs[i], "0", 1) != 1) {
+			(void)dup2(f->err, 2);
+			child_fail("cgroup.procs");
+		}
+	}
+	if (place(f) == -1)
+		child_fail("descriptors");
+	if (syscall(SYS_close_range, (unsigned)JOB_STATUS + 1, ~0u, 0) == -1)
+		child_fail("close_range");
+	/* The launcher's death ends the sandbox; --die-with-parent repeats it
+	 * after bubblewrap's own changes of identity. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1)
+		child_fail("PR_SET_PDEATHSIG");
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)execve(AX_BWRAP, argv, no_env);
+	child_fail(AX_BWRAP);
+}
+
+pid_t
+start_bwrap(char *const *argv, const struct start_fds *f, const int *procs,
+    int nprocs)
+{
+	pid_t parent = getpid(), pid;
+
+	pid = fork();
+	if (pid == 0) {
+		if (getppid() != parent)
+			_exit(126);
+		child(argv, f, procs, nprocs);
+	}
+	return (pid);
+}
