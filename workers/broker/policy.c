@@ -209,7 +209,7 @@ take_args(struct build *b, const json_t *in)
 {
 	const json_t *list = json_object_get(in, "args"), *v;
 	const char *s;
-	char what[24];
+	char what[40];
 	size_t i, n;
 
 	if (list == NULL)
@@ -291,7 +291,7 @@ path_clash(const char *a, const char *c)
 static int
 take_path(struct build *b, const json_t *f, size_t i, const char **path)
 {
-	char what[32];
+	char what[48];
 	unsigned k;
 	size_t n;
 
@@ -320,7 +320,7 @@ take_content(struct build *b, const json_t *f, size_t i, size_t *len)
 	const json_t *plain = json_object_get(f, "content");
 	const json_t *b64 = json_object_get(f, "content_b64");
 	const char *s = "";
-	char what[40], *d;
+	char what[48], *d;
 	size_t n = 0;
 
 	(void)snprintf(what, sizeof(what), "files[%zu].%s", i,
@@ -359,7 +359,7 @@ take_file(struct build *b, const json_t *f, size_t i)
 	static const char *const names[] = { "path", "content", "content_b64",
 		NULL };
 	const char *path;
-	char *data, where[32];
+	char *data, where[48];
 	size_t len;
 
 	if (!json_is_object(f))
