@@ -12,6 +12,7 @@
 #include "workers/store/db.h"
 
 struct db_stmt {
+	struct db *db;
 	const struct db_engine *eng;
 	void *h;
 };
@@ -19,6 +20,7 @@ struct db_stmt {
 struct db {
 	const struct db_engine *eng;
 	void *conn;
+	char err[200]; /* kept: a rollback would overwrite the engine's */
 	struct db_stmt cache[DBQ_MAX];
 };
 
@@ -84,7 +86,16 @@ db_close(struct db *db)
 const char *
 db_error(const struct db *db)
 {
-	return (db->eng->errmsg(db->conn));
+	return (db->err);
+}
+
+static enum db_rc
+keep_error(struct db *db, enum db_rc rc)
+{
+	if (rc == DB_ERROR || rc == DB_BUSY)
+		(void)ax_strlcpy(db->err, db->eng->errmsg(db->conn),
+		    sizeof(db->err));
+	return (rc);
 }
 
 bool
@@ -96,19 +107,19 @@ db_replaced(const struct db *db)
 enum db_rc
 db_fingerprint(struct db *db, char hex[65])
 {
-	return (db->eng->fingerprint(db->conn, hex));
+	return (keep_error(db, db->eng->fingerprint(db->conn, hex)));
 }
 
 enum db_rc
 db_exec(struct db *db, const char *sql)
 {
-	return (db->eng->exec(db->conn, sql));
+	return (keep_error(db, db->eng->exec(db->conn, sql)));
 }
 
 enum db_rc
 db_migrator_tables(struct db *db)
 {
-	return (db->eng->exec(db->conn, db->eng->migrator_tables));
+	return (db_exec(db, db->eng->migrator_tables));
 }
 
 static enum db_rc
@@ -134,7 +145,13 @@ db_commit(struct db *db)
 void
 db_rollback(struct db *db)
 {
-	(void)run_query(db, DBQ_ROLLBACK);
+	struct db_stmt *st = db_query(db, DBQ_ROLLBACK);
+
+	/* Fails when the engine has rolled back by itself: that is fine. */
+	if (st != NULL) {
+		(void)st->eng->step(st->h);
+		st->eng->reset(st->h);
+	}
 }
 
 int
@@ -148,13 +165,16 @@ db_query(struct db *db, enum db_query q)
 {
 	struct db_stmt *st = &db->cache[q];
 
-	if (st->h == NULL) {
-		st->eng = db->eng;
-		st->h = db->eng->prepare(db->conn, db->eng->sql[q]);
-		return (st->h == NULL ? NULL : st);
+	if (st->h != NULL) {
+		db->eng->reset(st->h);
+		return (st);
 	}
-	db->eng->reset(st->h);
-	return (st);
+	st->db = db;
+	st->eng = db->eng;
+	st->h = db->eng->prepare(db->conn, db->eng->sql[q]);
+	if (st->h == NULL)
+		(void)keep_error(db, DB_ERROR);
+	return (st->h == NULL ? NULL : st);
 }
 
 void
@@ -193,7 +213,7 @@ db_bind_null(struct db_stmt *st, int i)
 enum db_rc
 db_step(struct db_stmt *st)
 {
-	enum db_rc rc = st->eng->step(st->h);
+	enum db_rc rc = keep_error(st->db, st->eng->step(st->h));
 
 	if (rc != DB_ROW)
 		st->eng->reset(st->h);

@@ -77,7 +77,7 @@ void db_warm_up(void);
 struct db *db_open(const char *engine, const char *name, unsigned flags,
     int busy_ms, char *err, size_t errlen);
 void db_close(struct db *); /* NULL is fine */
-/* The last failure in words; valid until the next call. */
+/* The last failure in words; valid until the next one. */
 const char *db_error(const struct db *);
 /* The file at `name` is no longer the one that was opened. */
 bool db_replaced(const struct db *);

@@ -45,7 +45,7 @@
 enum link {
 	LINK_NONE,   /* no channel, or no usable database */
 	LINK_ASKED,  /* MARK sent */
-	LINK_WIPE,   /* audit disagreed: rows are to be deleted */
+	LINK_WIPE,   /* from the first line: rows are to be deleted */
 	LINK_START,  /* agreed: the reader is to be placed */
 	LINK_FOLLOWS /* applying what is committed */
 };
@@ -292,7 +292,6 @@ wipe(void)
 		abandon_batch(rc);
 		return;
 	}
-	log_info("projection: rebuilding from the first segment");
 	st.link = LINK_START;
 }
 
@@ -412,13 +411,13 @@ store_on_mark_verdict(struct ipc *c, struct ipc_msg *m, void *arg)
 		metric_inc(st.w->slot, MC_IPC_DROPPED);
 		return;
 	}
-	if (m->body[0] != 0) {
-		st.link = LINK_START;
-	} else {
+	if (m->body[0] == 0)
 		log_warnx("projection: audit's journal is another than the one "
-		    "that was applied");
-		st.link = LINK_WIPE;
-	}
+		    "that was applied: rebuilding from its first segment");
+	/* Without a mark there may be rows all the same: a downgrade keeps
+	 * them and drops the mark. */
+	st.link = m->body[0] != 0 && projector_mark(st.proj)->seq > 0 ?
+	    LINK_START : LINK_WIPE;
 	schedule(st.pump, PUMP_PAUSE_US);
 }
 
@@ -591,7 +590,8 @@ static const int extra_syscalls[] = {
 	SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getcwd),
 	SCMP_SYS(pread64), SCMP_SYS(pwrite64), SCMP_SYS(fsync),
 	SCMP_SYS(fdatasync), SCMP_SYS(ftruncate), SCMP_SYS(fallocate),
-	SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(fchmod), -1
+	SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(fchmod),
+	SCMP_SYS(fchown), -1
 };
 
 static const struct worker_ops ops = {
