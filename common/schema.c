@@ -24,7 +24,8 @@
 #define SCHEMA_ENUM_MAX	  256
 #define SCHEMA_PROPS_MAX  256
 #define PATTERN_MAX	  512 /* bytes */
-#define PATTERN_REPEAT	  4096 /* product of all {m,n}: regcomp unrolls them */
+#define PATTERN_SIZE	  4096 /* with its repetitions unrolled */
+#define PATTERN_DEPTH	  16
 #define PATTERN_CACHE	  8
 #define LOC_KEY_MAX	  128 /* bytes of a client's key that are repeated */
 
@@ -250,55 +251,96 @@ check_additional(struct check *c, const char *kw, const json_t *v)
 	return (check_sub(c, kw, NULL, v));
 }
 
-/* The highest count of "{m,n}" at s, 1 if it is none, -1 if it is too high. */
-static long
-interval_max(const char *s)
-{
-	long n = 0, max = 0;
+/*
+ * How large a pattern is once the C library has unrolled its repetitions: it
+ * copies what a "+" or a "{m,n}" stands behind, and copies copies.
+ */
+struct unrolled {
+	long sum[PATTERN_DEPTH + 1]; /* by depth of parentheses */
+	long last;		     /* what a repetition would repeat */
+	unsigned depth;
+};
 
-	for (s++; *s != '\0' && *s != '}'; s++) {
-		if (isdigit((unsigned char)*s)) {
+/* The higher count of the "{m,n}" at *p, which moves to its end; 1 if it is
+ * none. */
+static long
+interval(const char **p)
+{
+	const char *s;
+	long n = 0, max = 1;
+
+	for (s = *p + 1; *s != '\0' && *s != '}'; s++) {
+		if (isdigit((unsigned char)*s) && n <= PATTERN_SIZE) {
 			n = n * 10 + (*s - '0');
-			if (n > PATTERN_REPEAT)
-				return (-1);
 			max = n > max ? n : max;
 		} else if (*s == ',')
 			n = 0;
-		else
+		else if (!isdigit((unsigned char)*s))
 			return (1);
 	}
-	return (max > 1 ? max : 1);
+	if (*s == '}')
+		*p = s;
+	return (max);
+}
+
+static void
+unrolled_atom(struct unrolled *u, long size)
+{
+	u->sum[u->depth] += u->last;
+	u->last = size;
+}
+
+static void
+unrolled_close(struct unrolled *u)
+{
+	if (u->depth == 0)
+		return;
+	u->last += u->sum[u->depth--] + 1;
+}
+
+/* Past a bracket expression, to its "]". */
+static const char *
+set_end(const char *p)
+{
+	p += p[1] == '^';
+	p += p[1] == ']';
+	while (p[1] != '\0' && *++p != ']')
+		;
+	return (p);
 }
 
 /*
  * What makes the C library's matcher slow or large: back-references (they
- * backtrack) and repeated repetition counts (each is unrolled). Without them
- * matching is linear in the text.
+ * backtrack) and what is unrolled. Without them matching is linear.
  */
 static const char *
 pattern_costly(const char *p)
 {
-	long product = 1, n;
-	bool in_set = false;
+	struct unrolled u = { .depth = 0 };
 
 	for (; *p != '\0'; p++) {
-		if (in_set) {
-			in_set = *p != ']';
-			continue;
+		if (*p == '\\' && isdigit((unsigned char)p[1]))
+			return ("back-references are not allowed");
+		if (*p == '+')
+			u.last *= 2;
+		else if (*p == '{')
+			u.last *= interval(&p);
+		else if (*p == '(') {
+			unrolled_atom(&u, 0);
+			if (u.depth == PATTERN_DEPTH)
+				return ("parentheses are nested too deep");
+			u.sum[++u.depth] = 0;
+		} else if (*p == ')')
+			unrolled_close(&u);
+		else if (*p != '*' && *p != '?') {
+			unrolled_atom(&u, 1);
+			if (*p == '\\' && p[1] != '\0')
+				p++;
+			else if (*p == '[')
+				p = set_end(p);
 		}
-		if (*p == '\\' && p[1] != '\0') {
-			if (isdigit((unsigned char)p[1]))
-				return ("back-references are not allowed");
-			p++;
-		} else if (*p == '[') {
-			in_set = true;
-			p += p[1] == '^';
-			p += p[1] == ']';
-		} else if (*p == '{') {
-			if ((n = interval_max(p)) == -1 ||
-			    (product *= n) > PATTERN_REPEAT)
-				return ("repetition counts are too high");
-		}
+		if (u.last + u.sum[u.depth] > PATTERN_SIZE)
+			return ("the repetitions are too large");
 	}
 	return (NULL);
 }

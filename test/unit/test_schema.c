@@ -60,7 +60,16 @@ static const struct check_row {
 	{ "{\"pattern\":\"(\"}", "#/pattern: " },
 	{ "{\"pattern\":\"[a\"}", "#/pattern: " },
 	{ "{\"pattern\":\"(a+)\\\\1\"}", "back-references" },
-	{ "{\"pattern\":\"((a{1,100}){1,100}){1,100}\"}", "repetition" },
+	{ "{\"pattern\":\"((a{1,100}){1,100}){1,100}\"}", "repetitions" },
+	{ "{\"pattern\":\"a++++++++++++++++++++\"}", "repetitions" },
+	{ "{\"pattern\":\"((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+\"}",
+	  "repetitions" },
+	{ "{\"pattern\":\"((((((((((((((((((a))))))))))))))))))\"}",
+	  "nested too deep" },
+	{ "{\"pattern\":\"[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+-"
+	  "[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+\"}",
+	  NULL },
+	{ "{\"pattern\":\"[]+{99}(]+[^]({9999}]+\\\\(\"}", NULL },
 	{ "{\"pattern\":\"a{1,99999999999}\"}", "repetition" },
 	{ "{\"pattern\":\"a\\u0000b\"}", "#/pattern: must be" },
 };
