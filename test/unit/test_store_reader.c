@@ -110,6 +110,10 @@ on_to_the_next_segment(void **state)
 	expect(r, "d", 2, 4);
 	expect(r, "e", 3, 2);
 	expect_end(r);
+	reader_seek(r, 0, 0, 1); /* and all over again */
+	expect(r, "a", 1, 2);
+	expect(r, "b", 1, 4);
+	expect(r, "c", 2, 2);
 	reader_free(r);
 }
 
@@ -140,6 +144,8 @@ what_is_missing_is_an_error(void **state)
 	assert_int_equal(reader_next(r, &l), 0);
 	assert_int_equal(reader_segment(r, 5, 50, file_with("w", "x\n", 2)),
 	    0);
+	reader_seek(r, 6, 0, 60); /* may still come */
+	assert_int_equal(reader_next(r, &l), 0);
 	reader_seek(r, 4, 0, 40);
 	assert_int_equal(reader_next(r, &l), -1);
 	assert_int_equal(errno, ENOENT);

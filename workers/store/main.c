@@ -132,8 +132,6 @@ stop_projecting(void)
 {
 	projector_free(st.proj);
 	st.proj = NULL;
-	reader_free(st.reader);
-	st.reader = NULL;
 	st.link = LINK_NONE;
 	(void)event_del(st.pump);
 }
@@ -171,9 +169,6 @@ send_mark(void)
 	const struct mark *m = projector_mark(st.proj);
 	struct buf b = BUF_INITIALIZER;
 
-	reader_free(st.reader);
-	if ((st.reader = reader_new()) == NULL)
-		return;
 	mw_u64(&b, m->seq);
 	mw_blob(&b, m->leaf, m->seq > 0 ? sizeof(m->leaf) : 0);
 	if (ipc_send_buf(st.audit, MSG_MARK, 0, &b) == 0)
@@ -377,7 +372,7 @@ store_on_segment_fd(struct ipc *c, struct ipc_msg *m, void *arg)
 		return;
 	}
 	if (st.reader == NULL)
-		return; /* sent before we could ask: audit sends it again */
+		return;
 	m->fds[0] = -1;
 	if (reader_segment(st.reader, segment, first, fd) == -1)
 		trouble("segment", strerror(errno));
@@ -536,6 +531,12 @@ store_peer_up(struct worker *w, struct ipc *c, enum proc_role role,
 {
 	if (role != PROC_AUDIT)
 		return;
+	/* Audit sends its segments once, unasked, whatever the database does
+	 * meanwhile: the reader lives as long as the channel. */
+	if ((st.reader = reader_new()) == NULL) {
+		trouble("journal", strerror(errno));
+		return;
+	}
 	st.audit = c;
 	if (st.proj != NULL)
 		send_mark();

@@ -26,7 +26,7 @@ struct segment {
 struct reader {
 	struct segment *v; /* by number */
 	size_t n;
-	uint64_t segment, offset; /* of the next line */
+	uint64_t segment, offset; /* of the next line; segment 0: the first */
 	uint64_t next_seq;
 	size_t at, len; /* unread part of the buffer */
 	uint64_t told_no, told; /* audit's last word, for a segment to come */
@@ -39,25 +39,15 @@ reader_new(void)
 	return (calloc(1, sizeof(struct reader)));
 }
 
-static void
-drop_before(struct reader *r, uint64_t segment)
-{
-	size_t k = 0;
-
-	while (k < r->n && r->v[k].no < segment)
-		close(r->v[k++].fd);
-	if (k > 0) {
-		memmove(r->v, r->v + k, (r->n - k) * sizeof(*r->v));
-		r->n -= k;
-	}
-}
-
 void
 reader_free(struct reader *r)
 {
+	size_t i;
+
 	if (r == NULL)
 		return;
-	drop_before(r, UINT64_MAX);
+	for (i = 0; i < r->n; i++)
+		(void)close(r->v[i].fd);
 	free(r->v);
 	free(r);
 }
@@ -80,23 +70,19 @@ reader_segment(struct reader *r, uint64_t no, uint64_t first_seq, int fd)
 	size_t i;
 
 	if (s != NULL) {
-		close(s->fd);
+		(void)close(s->fd);
 		s->fd = fd;
 		s->first_seq = first_seq;
 		return (0);
 	}
-	if (no < r->segment) { /* read already */
-		close(fd);
-		return (0);
-	}
 	if (r->n == SEGMENTS_MAX) {
-		close(fd);
+		(void)close(fd);
 		errno = EMFILE;
 		return (-1);
 	}
 	s = realloc(r->v, (r->n + 1) * sizeof(*s));
 	if (s == NULL) {
-		close(fd);
+		(void)close(fd);
 		return (-1);
 	}
 	r->v = s;
@@ -124,30 +110,42 @@ void
 reader_seek(struct reader *r, uint64_t segment, uint64_t offset,
     uint64_t next_seq)
 {
-	if (segment == 0 && r->n > 0)
-		segment = r->v[0].no;
 	r->segment = segment;
 	r->offset = offset;
 	r->next_seq = next_seq;
 	r->at = r->len = 0;
-	drop_before(r, segment);
+}
+
+static bool
+has_next(const struct reader *r, const struct segment *s)
+{
+	return (s + 1 < r->v + r->n);
 }
 
 /*
- * The segment to read. Moves on to the successor once everything before its
- * first seq was read.
+ * The segment to read, on to its successor once everything before that one's
+ * first seq was read. NULL with errno: ENOENT, or 0 when it is yet to come.
  */
 static struct segment *
 current(struct reader *r)
 {
-	while (r->v[0].no == r->segment && r->n > 1 &&
-	    r->next_seq >= r->v[1].first_seq)
-		reader_seek(r, r->v[1].no, 0, r->next_seq);
-	if (r->v[0].no != r->segment) {
-		errno = ENOENT;
+	struct segment *s;
+
+	errno = 0;
+	if (r->n == 0)
+		return (NULL);
+	if (r->segment == 0)
+		r->segment = r->v[0].no;
+	if ((s = segment_find(r, r->segment)) == NULL) {
+		if (r->segment < r->v[r->n - 1].no)
+			errno = ENOENT;
 		return (NULL);
 	}
-	return (&r->v[0]);
+	while (has_next(r, s) && r->next_seq >= s[1].first_seq) {
+		s++;
+		reader_seek(r, s->no, 0, r->next_seq);
+	}
+	return (s);
 }
 
 /*
@@ -166,8 +164,9 @@ fill(struct reader *r, const struct segment *s)
 		r->at = 0;
 	}
 	room = sizeof(r->buf) - r->len;
-	/* With a successor the end of the file bounds it, else audit's word. */
-	if (r->n == 1) {
+	/* With a successor the end of the file bounds it, else audit's word:
+	 * of a segment that was left behind, audit need not have the last. */
+	if (!has_next(r, s)) {
 		if (at >= s->committed)
 			return (0);
 		if (room > s->committed - at)
@@ -211,20 +210,18 @@ reader_next(struct reader *r, struct reader_line *l)
 	ssize_t n;
 
 	for (;;) {
-		if (r->n == 0)
-			return (0);
 		if ((s = current(r)) == NULL)
-			return (-1);
+			return (errno == 0 ? 0 : -1);
 		if (line_here(r, l, &searched))
 			return (1);
 		if (r->len == sizeof(r->buf)) {
 			errno = EBADMSG;
 			return (-1);
 		}
-		if ((n = fill(r, s)) == -1 || (n == 0 && r->n == 1))
+		if ((n = fill(r, s)) == -1 || (n == 0 && !has_next(r, s)))
 			return ((int)n);
 		if (n == 0) { /* cut short: who counts seqs will notice */
-			reader_seek(r, r->v[1].no, 0, r->next_seq);
+			reader_seek(r, s[1].no, 0, r->next_seq);
 			searched = 0;
 		}
 	}

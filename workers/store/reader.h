@@ -36,15 +36,16 @@ int reader_segment(struct reader *, uint64_t segment, uint64_t first_seq,
 void reader_committed(struct reader *, uint64_t segment, uint64_t committed);
 /*
  * Next comes the line at `offset` of `segment`, which has seq `next_seq`.
- * Segments before it are closed. Segment 0: the first one known.
+ * Segment 0: the first one. Segments stay open, so that a rebuild can start
+ * over.
  */
 void reader_seek(struct reader *, uint64_t segment, uint64_t offset,
     uint64_t next_seq);
 /*
  * 1 and a line (of any length up to 128 KiB: record_parse() judges it), 0 when
- * all that is committed was read or no segment was given, -1 with errno: EBADMSG when there is no end
- * of line in 128 KiB, ENOENT when the segment to read was never given, else
- * of pread(2). The position is unchanged then.
+ * all that is committed was read or the segment is yet to come, -1 with errno:
+ * EBADMSG when there is no end of line in 128 KiB, ENOENT when the segment is
+ * missing between others, else of pread(2). The position is unchanged then.
  */
 int reader_next(struct reader *, struct reader_line *);
 
