@@ -109,6 +109,8 @@ api_request(struct http_req *req)
 {
 	char text[64];
 
+	if (req->token != NULL && strcmp(req->token, "a-good-token") != 0)
+		abort();
 	if (strcmp(req->path, "/now") == 0) {
 		echo(req, 200);
 	} else if (strncmp(req->path, "/later/", 7) == 0) {
@@ -127,6 +129,19 @@ api_tick(struct http_ctx *c, uint64_t now)
 {
 }
 
+/* A token that matches is wiped behind its request: in the right place. */
+static void
+add_key(struct auth_table *auth)
+{
+	uint8_t digest[AUTH_DIGEST];
+	char spec[80] = "admin ", err[128];
+
+	ax_sha256("a-good-token", 12, digest);
+	ax_hex(digest, sizeof(digest), spec + 6);
+	if (auth_add(auth, "test", spec, err, sizeof(err)) == -1)
+		abort();
+}
+
 static void
 serve(int listener)
 {
@@ -141,6 +156,7 @@ serve(int listener)
 		sizeof(err)) == -1 ||
 	    (ctx.base = event_base_new()) == NULL)
 		abort();
+	add_key(auth);
 	ctx.settings = set;
 	ctx.slot = &slot;
 	if ((s = server_new(&ctx, listener, NULL, 256)) == NULL)
@@ -257,7 +273,7 @@ add_request(struct script *s)
 	else
 		buf_printf(&s->out, "%s HTTP/1.1\r\n",
 		    pick(2) ? "PUT /now" : "PUT /%6eow");
-	buf_adds(&s->out, "Host: a\r\nX-Api-Key: wrong\r\n");
+	buf_adds(&s->out, "Host: a\r\nX-Api-Key: a-good-token\r\n");
 	if (kind == 0) {
 		buf_reset(body);
 		buf_adds(body, "no");
