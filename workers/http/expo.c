@@ -22,46 +22,56 @@ load(const uint64_t *p)
 	return (__atomic_load_n(p, __ATOMIC_RELAXED));
 }
 
-/* The n-th slot that is there, or NULL behind the last. */
-static const struct metrics_slot *
-slot_next(const struct http_ctx *ctx, unsigned *n)
-{
-	const struct metrics_slot *s;
+/* What one exposition reads: the slots that are there, and the registry. */
+struct view {
+	const struct http_ctx *ctx;
+	const struct metrics_slot *slot[PROC_MAX * PROC_HTTP_MAX];
+	unsigned n;
+};
 
-	while (*n < PROC_MAX * PROC_HTTP_MAX) {
-		s = ctx->slots[*n / PROC_HTTP_MAX][*n % PROC_HTTP_MAX];
-		(*n)++;
-		if (s != NULL)
-			return (s);
+static void
+view_init(struct view *v, const struct http_ctx *ctx)
+{
+	unsigned role, i;
+
+	v->ctx = ctx;
+	v->n = 0;
+	for (role = 0; role < PROC_MAX; role++) {
+		for (i = 0; i < PROC_HTTP_MAX; i++) {
+			if (ctx->slots[role][i] != NULL)
+				v->slot[v->n++] = ctx->slots[role][i];
+		}
 	}
-	return (NULL);
 }
 
-/* The sum over all slots of the word at that offset. */
+/* The word at that offset of a slot. */
 static uint64_t
-sum_at(const struct http_ctx *ctx, size_t offset)
+word_at(const struct metrics_slot *s, size_t offset)
 {
-	const struct metrics_slot *s;
-	uint64_t sum = 0;
-	unsigned n = 0;
+	return (load((const uint64_t *)(const void *)
+	    ((const char *)s + offset)));
+}
 
-	while ((s = slot_next(ctx, &n)) != NULL)
-		sum += load((const uint64_t *)(const void *)
-		    ((const char *)s + offset));
+static uint64_t
+sum_at(const struct view *v, size_t offset)
+{
+	uint64_t sum = 0;
+	unsigned i;
+
+	for (i = 0; i < v->n; i++)
+		sum += word_at(v->slot[i], offset);
 	return (sum);
 }
 
 static uint64_t
-max_at(const struct http_ctx *ctx, size_t offset)
+max_at(const struct view *v, size_t offset)
 {
-	const struct metrics_slot *s;
-	uint64_t max = 0, v;
-	unsigned n = 0;
+	uint64_t max = 0, w;
+	unsigned i;
 
-	while ((s = slot_next(ctx, &n)) != NULL) {
-		v = load((const uint64_t *)(const void *)
-		    ((const char *)s + offset));
-		max = v > max ? v : max;
+	for (i = 0; i < v->n; i++) {
+		w = word_at(v->slot[i], offset);
+		max = w > max ? w : max;
 	}
 	return (max);
 }
@@ -102,11 +112,11 @@ label_value(struct buf *b, const char *s)
 /* ---- families ---- */
 
 static void
-expo_process(struct buf *b, const struct http_ctx *ctx, uint64_t now_us)
+expo_process(struct buf *b, const struct view *view, uint64_t now_us)
 {
-	uint64_t started = max_at(ctx, OFFSET(gauge[MG_STARTED_AT]));
+	uint64_t started = max_at(view, OFFSET(gauge[MG_STARTED_AT]));
 	uint64_t now = now_us / 1000000;
-	const char *version = http_fact(ctx, "version");
+	const char *version = http_fact(view->ctx, "version");
 
 	family(b, "build_info", "gauge", "The version, as a label.");
 	buf_adds(b, PREFIX "build_info{version=");
@@ -117,14 +127,14 @@ expo_process(struct buf *b, const struct http_ctx *ctx, uint64_t now_us)
 }
 
 static void
-expo_counters(struct buf *b, const struct http_ctx *ctx)
+expo_counters(struct buf *b, const struct view *view)
 {
 	unsigned i;
 
 	for (i = 0; i < MC_MAX; i++)
 		single(b, metric_counters[i].name, "counter",
 		    metric_counters[i].help,
-		    sum_at(ctx, OFFSET(counter) + i * sizeof(uint64_t)));
+		    sum_at(view, OFFSET(counter) + i * sizeof(uint64_t)));
 }
 
 /* What several processes have a part of; of the others one tells the truth. */
@@ -135,7 +145,7 @@ gauge_adds_up(unsigned g)
 }
 
 static void
-expo_gauges(struct buf *b, const struct http_ctx *ctx)
+expo_gauges(struct buf *b, const struct view *view)
 {
 	size_t at;
 	unsigned i;
@@ -144,7 +154,7 @@ expo_gauges(struct buf *b, const struct http_ctx *ctx)
 		at = OFFSET(gauge) + i * sizeof(uint64_t);
 		single(b, metric_gauges[i].name, "gauge",
 		    metric_gauges[i].help,
-		    gauge_adds_up(i) ? sum_at(ctx, at) : max_at(ctx, at));
+		    gauge_adds_up(i) ? sum_at(view, at) : max_at(view, at));
 	}
 }
 
@@ -157,7 +167,7 @@ static const struct {
 };
 
 static void
-expo_hist(struct buf *b, const struct http_ctx *ctx, unsigned h)
+expo_hist(struct buf *b, const struct view *view, unsigned h)
 {
 	const char *name = hists[h].name;
 	uint64_t total = 0, sum;
@@ -167,13 +177,13 @@ expo_hist(struct buf *b, const struct http_ctx *ctx, unsigned h)
 	family(b, name, "histogram", hists[h].help);
 	for (i = 0; i < MH_BUCKETS; i++) {
 		at = OFFSET(bucket) + (h * MH_BUCKETS + i) * sizeof(uint64_t);
-		total += sum_at(ctx, at);
+		total += sum_at(view, at);
 		if (i < MH_BUCKETS - 1)
 			buf_printf(b, PREFIX "%s_bucket{le=\"%g\"} %" PRIu64
 			    "\n", name, (double)metric_bounds_us[i] / 1e6,
 			    total);
 	}
-	sum = sum_at(ctx, OFFSET(sum_us) + h * sizeof(uint64_t));
+	sum = sum_at(view, OFFSET(sum_us) + h * sizeof(uint64_t));
 	buf_printf(b, PREFIX "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name,
 	    total);
 	buf_printf(b, PREFIX "%s_sum %" PRIu64 ".%06" PRIu64 "\n", name,
@@ -182,7 +192,7 @@ expo_hist(struct buf *b, const struct http_ctx *ctx, unsigned h)
 }
 
 static void
-expo_status(struct buf *b, const struct http_ctx *ctx)
+expo_status(struct buf *b, const struct view *view)
 {
 	uint64_t v;
 	unsigned i;
@@ -190,7 +200,7 @@ expo_status(struct buf *b, const struct http_ctx *ctx)
 	family(b, "http_responses_total", "counter",
 	    "Responses by exact status.");
 	for (i = 0; i < 500; i++) {
-		v = sum_at(ctx, OFFSET(status) + i * sizeof(uint64_t));
+		v = sum_at(view, OFFSET(status) + i * sizeof(uint64_t));
 		if (v > 0)
 			buf_printf(b, PREFIX "http_responses_total{code=\"%u\"}"
 			    " %" PRIu64 "\n", i + 100, v);
@@ -218,8 +228,9 @@ skill_line(struct buf *b, const char *family_name, const char *skill,
 
 /* By position in the registry: audit's slot alone has them. */
 static void
-expo_skills(struct buf *b, const struct http_ctx *ctx)
+expo_skills(struct buf *b, const struct view *view)
 {
+	const struct http_ctx *ctx = view->ctx;
 	const struct metrics_slot *s = ctx->slots[PROC_AUDIT][0];
 	unsigned i, f, n = ctx->nskills;
 
@@ -243,13 +254,15 @@ expo_skills(struct buf *b, const struct http_ctx *ctx)
 void
 expo_write(struct buf *b, const struct http_ctx *ctx, uint64_t now_real_us)
 {
+	struct view view;
 	unsigned h;
 
-	expo_process(b, ctx, now_real_us);
-	expo_counters(b, ctx);
-	expo_gauges(b, ctx);
+	view_init(&view, ctx);
+	expo_process(b, &view, now_real_us);
+	expo_counters(b, &view);
+	expo_gauges(b, &view);
 	for (h = 0; h < MH_MAX; h++)
-		expo_hist(b, ctx, h);
-	expo_status(b, ctx);
-	expo_skills(b, ctx);
+		expo_hist(b, &view, h);
+	expo_status(b, &view);
+	expo_skills(b, &view);
 }
