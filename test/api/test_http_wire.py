@@ -504,6 +504,25 @@ def test_rate_limit(make_ax):
         assert r.status == 200 and "x-ratelimit-limit" not in r.headers
 
 
+@pytest.mark.parametrize("trusted", ["127.0.0.1", "192.0.2.1"])
+def test_forwarded_for(make_ax, trusted):
+    """Only a trusted proxy may say who asks, and only its own addition."""
+    ax = make_ax(ENABLE_RATE_LIMIT="yes", RATE_LIMIT_PER_MIN=2,
+                 TRUSTED_PROXIES=trusted)
+
+    def ask(value):
+        return ax.get("/nothing", headers={"X-Forwarded-For": value}).status
+
+    assert [ask("198.51.100.1") for _ in range(3)] == [401, 401, 429]
+    new = 401 if trusted == "127.0.0.1" else 429
+    assert ask("198.51.100.2") == new
+    assert ask("10.9.8.7, 198.51.100.3, 127.0.0.1") == new
+    # What the client wrote in front changes nothing.
+    assert ask("10.1.1.1, 198.51.100.1") == 429
+    # Junk counts for the proxy's own address.
+    assert [ask("junk"), ask(""), ask("198.51.100.9, junk")][2] == 429
+
+
 def test_drain_finishes_what_has_begun(make_ax):
     ax = make_ax()
     with Wire(ax) as begun, Wire(ax) as idle:

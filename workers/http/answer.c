@@ -229,6 +229,29 @@ count_answer(struct metrics_slot *m, int status, uint64_t us)
 	metric_observe_us(m, MH_HTTP, us);
 }
 
+/* The contract's http_request event; only at debug level, it costs a write. */
+static void
+log_answer(const struct http_req *req, int status, uint64_t us)
+{
+	struct buf b = BUF_INITIALIZER;
+	struct jw j;
+
+	if (log_get_level() < LOG_L_DEBUG)
+		return;
+	jw_init(&j, &b, false);
+	jw_obj(&j);
+	jw_kuint(&j, "elapsed_ms", us / 1000);
+	jw_kstr(&j, "event", "http_request");
+	jw_kstr(&j, "method", req->method_text);
+	jw_kstr(&j, "path", req->path);
+	jw_kstr(&j, "request_id", req->request_id);
+	jw_kint(&j, "status_code", status);
+	jw_obj_end(&j);
+	if (buf_str(&b) != NULL)
+		log_debug("%s", buf_str(&b));
+	buf_free(&b);
+}
+
 /* ---- answering ---- */
 
 /*
@@ -265,6 +288,7 @@ http_reply(struct http_req *req, int status, const char *content_type,
 	c->last = ends_with_answer(c);
 	write_answer(c, status, content_type, body, len, us);
 	count_answer(req->ctx->slot, status, us);
+	log_answer(req, status, us);
 	conn_answered(c);
 }
 

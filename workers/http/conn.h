@@ -108,6 +108,7 @@ struct http_server {
 	struct event *ev_accept, *ev_tick, *ev_again;
 	struct conn_list conns, again;
 	unsigned nconns, max_conns;
+	bool accept_paused; /* said so in the log */
 	struct http_limits limits;
 	struct auth_table *auth;
 	struct rate_table *rate;

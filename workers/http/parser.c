@@ -13,7 +13,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/jw.h"
 #include "common/util.h"
 #include "workers/http/parser.h"
 
@@ -875,32 +874,4 @@ http_parser_field(const struct http_parser *p, const char *b, const char *name,
 			return (b + p->field[i].value);
 	}
 	return (NULL);
-}
-
-long
-http_unescape(char *dst, const char *src, size_t n, bool plus)
-{
-	size_t i, len = 0;
-	char c;
-
-	for (i = 0; i < n; i++) {
-		c = src[i];
-		if (c == '+' && plus)
-			c = ' ';
-		if (c == '%') {
-			if (n - i < 3 || !is(src[i + 1], C_HEX) ||
-			    !is(src[i + 2], C_HEX))
-				return (-1);
-			c = (char)(hex_value(src[i + 1]) << 4 |
-			    hex_value(src[i + 2]));
-			i += 2;
-		}
-		if (c == '\0')
-			return (-1);
-		dst[len++] = c;
-	}
-	if (!utf8_valid(dst, len))
-		return (-1);
-	dst[len] = '\0';
-	return ((long)len);
 }

@@ -109,6 +109,16 @@ connection(struct http_server *s, int fd, const struct sockaddr_storage *ss)
 		conn_refuse(c);
 }
 
+/* No descriptor or no memory for one more: the next tick tries again. */
+static void
+accept_pause(struct http_server *s)
+{
+	if (!s->accept_paused)
+		log_warn("http: accept");
+	s->accept_paused = true;
+	event_del(s->ev_accept);
+}
+
 static void
 on_acceptable(evutil_socket_t listener, short what, void *arg)
 {
@@ -122,6 +132,7 @@ on_acceptable(evutil_socket_t listener, short what, void *arg)
 		fd = accept4(listener, (struct sockaddr *)&ss, &len,
 		    SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd != -1) {
+			s->accept_paused = false;
 			connection(s, fd, &ss);
 			continue;
 		}
@@ -129,9 +140,7 @@ on_acceptable(evutil_socket_t listener, short what, void *arg)
 			return;
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 		    errno == ENOMEM) {
-			/* The next tick tries again. */
-			log_warn("http: accept");
-			event_del(s->ev_accept);
+			accept_pause(s);
 			return;
 		}
 	}
