@@ -173,10 +173,21 @@ jfault_set(const char *spec, char *err, size_t errlen)
 }
 
 void
-jfault_watch(int dirfd, const char *name)
+jfault_start(int dirfd)
 {
 	F.watch_dir = dirfd;
-	F.watch_name = name;
+	F.watch_name = "fault";
+}
+
+const struct jio *
+jfault_from_environment(void)
+{
+	const char *spec = getenv("AX_FAULT");
+	char err[120];
+
+	if (spec != NULL && jfault_set(spec, err, sizeof(err)) == -1)
+		fatalx("%s", err);
+	return (&jio_fault);
 }
 
 static void

@@ -29,8 +29,13 @@
 
 /* Sets the rules anew, counters at zero; -1 and err for a bad text. */
 int jfault_set(const char *spec, char *err, size_t errlen);
-/* Rules also come from this file, whenever it changed; "" or no file: none. */
-void jfault_watch(int dirfd, const char *name);
+/*
+ * For archillx-audit: takes AX_FAULT from the environment; the table to use.
+ * A file named "fault" in EVIDENCE_DIR, from jfault_start() on, replaces the
+ * rules whenever it changed; when it goes, so do they.
+ */
+const struct jio *jfault_from_environment(void);
+void jfault_start(int dirfd);
 /* Drops what is held back, as a power cut would. */
 void jfault_forget(void);
 /* How often the operation was called since jfault_set(). */

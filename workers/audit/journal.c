@@ -120,13 +120,15 @@ void
 journal_fail(struct journal *j, enum journal_state state, const char *what)
 {
 	int saved = errno;
+	char why[sizeof(j->why)];
 
-	(void)snprintf(j->why, sizeof(j->why), "%s: %s", what,
-	    strerror(saved));
+	(void)snprintf(why, sizeof(why), "%s: %s", what, strerror(saved));
 	if (j->down_since == 0)
 		j->down_since = ax_mono_us();
-	if (j->state != state)
-		log_warnx("journal: %s", j->why);
+	/* Said once, not with every try. */
+	if (strcmp(why, j->why) != 0)
+		log_warnx("journal: closed: %s", why);
+	memcpy(j->why, why, sizeof(why));
 	j->state = state;
 	j->stats.failures++;
 	errno = saved;

@@ -15,7 +15,7 @@
 #define LINE_MAX_BYTES	 32768
 #define LINE_CONTEXT_MAX 20480
 /* No outcome's line is longer: the reserve is counted in these. */
-#define LINE_OUTCOME_MAX 4096
+#define LINE_OUTCOME_MAX 6144
 
 /* Longer texts are cut at these many bytes, at a character's end. */
 #define LINE_ACTION_MAX	 256

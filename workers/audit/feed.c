@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Tells the store what of the journal is durable. Must never tell of a byte
+ * beyond `committed`, and never wait for the store.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/msg.h"
+#include "workers/audit/feed.h"
+
+#define BURST 32 /* descriptors in one push */
+
+static int
+tell(struct feed *f, const struct segment *s, uint64_t next_seq)
+{
+	struct buf b = BUF_INITIALIZER;
+	int r;
+
+	mw_u64(&b, s->num);
+	mw_u64(&b, s->committed);
+	mw_u64(&b, next_seq);
+	r = ipc_send_buf(f->store, MSG_JOURNAL_AT, 0, &b);
+	buf_free(&b);
+	return (r);
+}
+
+static int
+send_segment(struct feed *f, size_t i)
+{
+	const struct segment *s = journal_segment(f->journal, i);
+	struct buf b = BUF_INITIALIZER;
+	int fd, r;
+
+	if ((fd = journal_segment_fd(f->journal, i)) == -1) {
+		log_warn("feed: %s", s->name);
+		return (-1);
+	}
+	mw_u64(&b, s->num);
+	mw_u64(&b, s->first_seq);
+	mw_str(&b, s->name);
+	r = ipc_send_fds(f->store, MSG_SEGMENT_FD, 0, b.d, b.len, &fd, 1);
+	buf_free(&b);
+	if (r == 0 && i + 1 < journal_nsegments(f->journal))
+		r = tell(f, s, journal_segment(f->journal, i + 1)->first_seq);
+	return (r);
+}
+
+void
+feed_push(struct feed *f)
+{
+	const struct segment *last;
+	unsigned n = 0;
+	size_t all;
+
+	if (f->journal == NULL || f->store == NULL ||
+	    journal_state(f->journal) != JOURNAL_OK)
+		return;
+	all = journal_nsegments(f->journal);
+	/* A repair may have replaced the last file under the same number. */
+	if (journal_stats(f->journal)->failures != f->failures &&
+	    f->next == all)
+		f->next = all - 1;
+	for (; f->next < all; f->next++) {
+		if (n++ == BURST || ipc_queued(f->store) > 0 ||
+		    send_segment(f, f->next) == -1)
+			return;
+		f->told = 0;
+		f->failures = journal_stats(f->journal)->failures;
+	}
+	last = journal_segment(f->journal, all - 1);
+	if (last->committed == f->told || ipc_congested(f->store))
+		return;
+	if (tell(f, last, journal_seq(f->journal) + 1) == 0)
+		f->told = last->committed;
+}
+
+/* ---- the mark ---- */
+
+static void
+judge_mark(struct feed *f)
+{
+	uint8_t ours[32], agrees = f->mark.seq == 0;
+
+	f->mark.held = 0;
+	if (f->mark.seq != 0 &&
+	    journal_leaf_at(f->journal, f->mark.seq, ours) == 0)
+		agrees = memcmp(ours, f->mark.leaf, sizeof(ours)) == 0;
+	if (!agrees)
+		log_warnx("feed: the store's line %llu is not ours: it will "
+		    "be rebuilt", (unsigned long long)f->mark.seq);
+	(void)ipc_send(f->store, MSG_MARK_VERDICT, f->mark.id, &agrees, 1);
+}
+
+void
+feed_mark(struct feed *f, uint64_t id, uint64_t seq, const uint8_t *leaf,
+    size_t leaf_len)
+{
+	if (f->store == NULL)
+		return;
+	memset(&f->mark, 0, sizeof(f->mark));
+	f->mark.id = id;
+	f->mark.seq = seq;
+	if (leaf_len == sizeof(f->mark.leaf))
+		memcpy(f->mark.leaf, leaf, leaf_len);
+	f->mark.held = 1;
+	if (f->journal != NULL)
+		judge_mark(f);
+}
+
+/* ---- both ends ---- */
+
+void
+feed_start(struct feed *f, struct journal *j)
+{
+	f->journal = j;
+	if (f->store != NULL && f->mark.held)
+		judge_mark(f);
+	feed_push(f);
+}
+
+void
+feed_store_up(struct feed *f, struct ipc *store)
+{
+	f->store = store;
+	f->next = 0;
+	f->told = 0;
+	f->mark.held = 0;
+	feed_push(f);
+}
+
+void
+feed_store_down(struct feed *f)
+{
+	f->store = NULL;
+	f->mark.held = 0;
+}

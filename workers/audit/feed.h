@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef AX_FEED_H
+#define AX_FEED_H
+
+#include <stdint.h>
+#include "common/ipc.h"
+#include "workers/audit/journal.h"
+
+/*
+ * The journal's way to the store: read-only descriptors of the segments, in
+ * order, and how much of them is durable. Sends ahead as far as the channel
+ * takes it; what it does not take now goes with the next push.
+ */
+struct feed {
+	struct journal *journal; /* NULL: nothing to send yet */
+	struct ipc *store;	 /* NULL: not there */
+	size_t next;		 /* first segment not sent */
+	uint64_t told;		 /* committed of the last segment, as sent */
+	uint64_t failures;	 /* of the journal, when the last was sent */
+	struct {
+		uint64_t id, seq;
+		uint8_t leaf[32];
+		int held; /* came before there was a journal */
+	} mark;
+};
+
+void feed_start(struct feed *, struct journal *);
+void feed_store_up(struct feed *, struct ipc *);
+void feed_store_down(struct feed *);
+/* After every commit, and now and then. */
+void feed_push(struct feed *);
+/* The store's mark: answers whether our line of that seq is the same, once
+ * there is a journal to ask. */
+void feed_mark(struct feed *, uint64_t id, uint64_t seq, const uint8_t *leaf,
+    size_t leaf_len);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What is recorded without running anything: skills switched on and off by
+ * administrators and operators, reloads, and what the fronts refused. A flag
+ * changes only when its line is durable.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/jw.h"
+#include "common/log.h"
+#include "common/util.h"
+#include "workers/audit/gpriv.h"
+#include "workers/audit/gtext.h"
+
+#define CTL_TEXT_MAX 2048
+
+static void
+change_flag(struct gate *g, const struct origin *o, uint64_t id,
+    const char *actor, const char *request_id, const char *skill, bool enable)
+{
+	struct buf ctx = BUF_INITIALIZER, out = BUF_INITIALIZER;
+	struct gate_result r = { .status = GS_CHANGED, .success = 1 };
+	struct line l = {
+		.kind = LK_EVENT,
+		.action = enable ? "skill_enable" : "skill_disable",
+		.decision = "APPROVED",
+		.actor = actor,
+		.request_id = request_id,
+	};
+	struct jw w;
+
+	jw_init(&w, &ctx, true);
+	jw_obj(&w);
+	jw_kstr(&w, "skill", skill);
+	jw_obj_end(&w);
+	jw_init(&w, &out, false);
+	jw_obj(&w);
+	jw_kstr(&w, "name", skill);
+	jw_kbool(&w, "enabled", enable);
+	jw_obj_end(&w);
+	l.context = buf_str(&ctx);
+	l.context_len = ctx.len;
+	r.output = buf_str(&out);
+	gate_answer_after(g, o, id, &l, &r, skill, enable);
+	buf_free(&ctx);
+	buf_free(&out);
+}
+
+void
+gate_ask_flag(struct asking *a)
+{
+	struct gate *g = a->g;
+	struct gate_result r = { .status = GS_FORBIDDEN };
+
+	if (strcmp(a->role, "admin") != 0) {
+		metric_inc(g->slot, MC_FORBIDDEN);
+		gate_answer(g, a->origin, a->id, &r);
+		return;
+	}
+	if (registry_find(g->conf->skills, a->req->skill, NULL) == NULL) {
+		r.status = GS_SKILL_NOT_FOUND;
+		gate_answer(g, a->origin, a->id, &r);
+		return;
+	}
+	change_flag(g, a->origin, a->id, a->actor, a->req->request_id,
+	    a->req->skill, a->req->action == GATE_SKILL_ENABLE);
+}
+
+/* ---- the control socket ---- */
+
+struct ctl {
+	struct gate *g;
+	const struct origin *origin;
+	uint64_t id;
+	const char *actor, *args_text;
+	const json_t *args;
+};
+
+static void
+ctl_error(const struct ctl *c, enum gate_status status, const char *text)
+{
+	const struct gate_result r = { .status = status, .error = text };
+
+	gate_answer(c->g, c->origin, c->id, &r);
+}
+
+static void
+ctl_flag(const struct ctl *c, bool enable)
+{
+	const char *name = json_string_value(json_object_get(c->args, "name"));
+
+	if (name == NULL)
+		ctl_error(c, GS_INPUT_INVALID, "a skill's name is needed");
+	else if (registry_find(c->g->conf->skills, name, NULL) == NULL)
+		ctl_error(c, GS_SKILL_NOT_FOUND, "there is no such skill");
+	else
+		change_flag(c->g, c->origin, c->id, c->actor, NULL, name,
+		    enable);
+}
+
+static void
+ctl_enable(const struct ctl *c)
+{
+	ctl_flag(c, true);
+}
+
+static void
+ctl_disable(const struct ctl *c)
+{
+	ctl_flag(c, false);
+}
+
+/* What changed, as the parent tells; large reports by digest. */
+static void
+ctl_reload(const struct ctl *c)
+{
+	const struct gate_result r = { .status = GS_CHANGED, .success = 1,
+		.output = "{}" };
+	struct line l = { .kind = LK_EVENT, .action = "config_reload",
+		.decision = "APPROVED", .actor = c->actor };
+	struct buf b = BUF_INITIALIZER;
+	uint8_t sum[32];
+	char hex[65], *text;
+	struct jw w;
+
+	text = json_dumps(c->args, JSON_SORT_KEYS);
+	jw_init(&w, &b, true);
+	jw_obj(&w);
+	jw_key(&w, "changes");
+	if (text != NULL && strlen(text) <= CTL_TEXT_MAX)
+		jw_raw(&w, text, strlen(text));
+	else {
+		ax_sha256(c->args_text, strlen(c->args_text), sum);
+		ax_hex(sum, sizeof(sum), hex);
+		jw_str(&w, hex);
+	}
+	jw_kuint(&w, "generation", c->g->conf->generation);
+	jw_obj_end(&w);
+	l.context = buf_str(&b);
+	l.context_len = b.len;
+	gate_answer_after(c->g, c->origin, c->id, &l, &r, NULL, false);
+	buf_free(&b);
+	free(text);
+}
+
+void
+gate_ctl(struct gate *g, const struct origin *o, uint64_t id,
+    const char *actor, const char *verb, const char *args)
+{
+	static const struct {
+		const char *verb;
+		void (*fn)(const struct ctl *);
+	} verbs[] = {
+		{ "skill.enable", ctl_enable },
+		{ "skill.disable", ctl_disable },
+		{ "reload", ctl_reload },
+	};
+	json_t *o_args = json_loads(args, JSON_REJECT_DUPLICATES, NULL);
+	const struct ctl c = { .g = g, .origin = o, .id = id, .actor = actor,
+		.args = o_args, .args_text = args };
+	size_t i;
+
+	for (i = 0; i < AX_NELEM(verbs); i++) {
+		if (strcmp(verb, verbs[i].verb) == 0)
+			break;
+	}
+	if (i == AX_NELEM(verbs) || !json_is_object(o_args))
+		ctl_error(&c, GS_INPUT_INVALID, "the gate does not know this");
+	else if (!gate_is_open(g))
+		ctl_error(&c, GS_UNAVAILABLE, "the gate is closed: nothing "
+		    "can be recorded now, so nothing was changed");
+	else
+		verbs[i].fn(&c);
+	json_decref(o_args);
+}
+
+/* ---- what the fronts refused ---- */
+
+void
+gate_audit_event(struct gate *g, enum audit_event e, const char *address,
+    const char *request_id, const char *detail, uint64_t n)
+{
+	static const struct {
+		const char *action;
+		int risk;
+	} kinds[AE_MAX] = {
+		[AE_AUTH_FAILED] = { "auth_failed", 40 },
+		[AE_RATE_LIMITED] = { "rate_limited", 40 },
+		[AE_FORBIDDEN] = { "forbidden", 50 },
+	};
+	struct buf b = BUF_INITIALIZER;
+	struct line l = { .kind = LK_EVENT, .decision = "WARNED",
+		.request_id = request_id };
+	struct jw w;
+
+	/* Nothing waits for these: without room they are only counted. */
+	if (!gate_is_open(g) || !gate_room(g)) {
+		metric_inc(g->slot, MC_GATE_UNAVAILABLE);
+		return;
+	}
+	jw_init(&w, &b, true);
+	jw_obj(&w);
+	jw_key(&w, "address");
+	jw_strn(&w, address, line_cut(address, 64));
+	jw_kuint(&w, "count", n);
+	jw_key(&w, "detail");
+	jw_strn(&w, detail, line_cut(detail, 512));
+	jw_obj_end(&w);
+	l.action = kinds[e].action;
+	l.risk_score = kinds[e].risk;
+	l.context = buf_str(&b);
+	l.context_len = b.len;
+	if (l.context != NULL)
+		(void)gate_append(g, &l, NULL, NULL);
+	buf_free(&b);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef AX_GPRIV_H
+#define AX_GPRIV_H
+
+#include "workers/audit/gate.h"
+
+/* What the gate_*.c files share; nobody else includes it. */
+
+enum gate_phase {
+	GATE_WAITING,  /* for the lock, the journal, the sweep */
+	GATE_SETTLING, /* the start and interrupted runs are being recorded */
+	GATE_OPEN,
+	GATE_DRAINING,
+	GATE_STOPPING, /* the last line is being recorded */
+	GATE_DRAINED
+};
+
+struct gate {
+	const struct gate_ops *ops;
+	void *arg;
+	struct metrics_slot *slot;
+	struct gate_conf *conf;
+	struct journal *journal; /* NULL until attached */
+	struct journal_stats seen; /* already in the metrics */
+	uint64_t epoch;
+
+	enum gate_phase phase;
+	bool recovered; /* journal attached */
+	bool swept;
+	bool announced; /* the start's line is durable or waits */
+	bool nospace;	/* the reserve cannot be had */
+	uint64_t nospace_since, nospace_refused;
+
+	struct permits permits;
+	size_t nkept; /* permits in PERMIT_KEPT */
+	struct flags flags;
+	struct idems idems;
+	uint64_t drain_since;
+};
+
+/* One request while it is looked at. */
+struct asking {
+	struct gate *g;
+	const struct origin *origin;
+	uint64_t id;
+	uint64_t started;
+	const struct gate_request *req;
+	char actor[LINE_ACTOR_MAX + 1];
+	char role[33];
+	const struct skill *skill;
+	unsigned index; /* of the skill, for metrics */
+	json_t *inputs;
+	char idem_key[65], idem_body[65]; /* "" when there is none */
+};
+
+/* gate.c */
+/* True when an action may be recorded now: open, and room for `lines` more. */
+bool gate_room(struct gate *);
+uint64_t gate_append(struct gate *, const struct line *, journal_done, void *);
+void gate_check_drained(struct gate *);
+void gate_gauges(struct gate *);
+
+/* gate_ask.c: answers that wait for a line */
+struct reply;
+void gate_answer(struct gate *, const struct origin *, uint64_t id,
+    const struct gate_result *);
+/* Appends the line and answers with `r` once it is durable; at once with
+ * GS_UNAVAILABLE when it cannot be. Nothing is kept of r but copies. */
+void gate_answer_after(struct gate *, const struct origin *, uint64_t id,
+    const struct line *, const struct gate_result *r, const char *flag,
+    bool flag_value);
+void gate_unavailable(struct gate *, const struct origin *, uint64_t id);
+
+/* gate_run.c */
+/* The decision of p is durable, or was refused. */
+void gate_decided(void *permit, bool ok, uint64_t seq);
+/* Gives p the end of a run that no executor reported. */
+void gate_end_without(struct permit *, enum end_state, const char *state,
+    const char *error);
+/* Appends the outcome of p (context and result are set). */
+void gate_record_outcome(struct permit *);
+/* After a repair: tries all kept outcomes again. */
+void gate_record_kept(struct gate *);
+
+/* gate_flag.c */
+void gate_ask_flag(struct asking *);
+
+#endif
