@@ -97,7 +97,7 @@ on_line(const char *line)
 	struct exec_request q = { .epoch = me.epoch, .request_id = "drive" };
 	struct buf b = BUF_INITIALIZER;
 	json_t *o, *in;
-	char *text;
+	char *text = NULL;
 
 	o = json_loads(line, JSON_ALLOW_NUL, NULL);
 	in = json_object_get(o, "inputs");

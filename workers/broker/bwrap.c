@@ -46,7 +46,7 @@ static const char *const file_system[] = {
 	"--symlink", "/proc/self/fd/1", "/dev/stdout",
 	"--symlink", "/proc/self/fd/2", "/dev/stderr",
 	"--symlink", "/tmp", "/dev/shm",
-	"--symlink", "work/" JOB_TMP, "/tmp",
+	"--symlink", ("work/" JOB_TMP), "/tmp",
 };
 
 static void
