@@ -433,7 +433,8 @@ record_no_space(struct gate *g)
 static void
 retry_space(struct gate *g)
 {
-	if (!g->nospace || journal_room(g->journal, room_needed(g)) == -1)
+	if (!g->nospace ||
+	    journal_room_again(g->journal, room_needed(g)) == -1)
 		return;
 	g->nospace = false;
 	log_info("gate: there is room again after %.1f s",

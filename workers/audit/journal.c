@@ -239,8 +239,9 @@ journal_reserve(struct journal *j, uint64_t end)
 	return (0);
 }
 
-int
-journal_room(struct journal *j, uint64_t n)
+/* 1: n more bytes fit, and half the reserve behind them; 0: they fit; -1. */
+static int
+room(struct journal *j, uint64_t n)
 {
 	uint64_t end, half = j->conf.reserve / 2;
 
@@ -249,11 +250,22 @@ journal_room(struct journal *j, uint64_t n)
 		return (-1);
 	}
 	end = journal_active(j)->committed + j->batch.len + n;
-	if (j->no_reserve || j->reserved >= end + half)
-		return (0);
-	if (journal_reserve(j, end + j->conf.reserve) == 0)
-		return (0);
+	if (j->no_reserve || j->reserved >= end + half ||
+	    journal_reserve(j, end + j->conf.reserve) == 0)
+		return (1);
 	return (j->reserved >= end ? 0 : -1);
+}
+
+int
+journal_room(struct journal *j, uint64_t n)
+{
+	return (room(j, n) == -1 ? -1 : 0);
+}
+
+int
+journal_room_again(struct journal *j, uint64_t n)
+{
+	return (room(j, n) == 1 ? 0 : -1);
 }
 
 /* ---- reading ---- */

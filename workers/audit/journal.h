@@ -87,6 +87,9 @@ int journal_commit(struct journal *);
 
 /* Makes sure that n more bytes fit beside the batch; -1: no space now. */
 int journal_room(struct journal *, uint64_t n);
+/* After a -1: 0 only when the reserve could be filled up again, so that an
+ * almost full disk does not open and close the gate with every line. */
+int journal_room_again(struct journal *, uint64_t n);
 /* Tries to put right what an error left; 0 when open. Never call it inside
  * journal_done. A successful repair has recorded the outage. */
 int journal_repair(struct journal *);
