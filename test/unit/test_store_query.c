@@ -56,6 +56,11 @@ add_rows(size_t n)
 		r->action = actions[rnd(AX_NELEM(actions))];
 		r->decision = decisions[rnd(AX_NELEM(decisions))];
 		r->risk = (int)rnd(101);
+		if (rnd(3) == 0) { /* one class of many rows */
+			r->action = actions[0];
+			r->decision = decisions[0];
+			r->risk = 20;
+		}
 		buf_reset(&b);
 		line_make(&b, nrows, r->us, r->action, r->decision, r->risk);
 		assert_int_equal(projector_line(p, b.d, b.len, 1, nrows, &why,
