@@ -46,6 +46,8 @@ was_killed(const struct verdict_facts *f, struct verdict *v)
 		    "killed on request");
 	else
 		return (false);
+	v->exit_code = -1; /* whatever it was: it is not the program's */
+	v->signal = 0;
 	return (true);
 }
 

@@ -235,8 +235,10 @@ cgrun_usage(const struct cgrun_base *b, uint64_t run, struct cgrun_usage *u)
 
 /* ---- the end ---- */
 
+/* Calls fn for every process of a group; returns how many there were. */
 static unsigned
-kill_in(int dirfd, const char *name, pid_t except)
+each_process(int dirfd, const char *name, void (*fn)(pid_t, void *),
+    void *arg)
 {
 	char path[300], text[32768], *line, *save = NULL;
 	unsigned n = 0;
@@ -247,13 +249,47 @@ kill_in(int dirfd, const char *name, pid_t except)
 		return (0);
 	for (line = strtok_r(text, "\n", &save); line != NULL;
 	    line = strtok_r(NULL, "\n", &save)) {
-		if (ax_strtonum(line, 2, INT_MAX, &pid) == -1 ||
-		    (pid_t)pid == except)
+		if (ax_strtonum(line, 2, INT_MAX, &pid) == -1)
 			continue;
 		n++;
-		(void)kill((pid_t)pid, SIGKILL);
+		fn((pid_t)pid, arg);
 	}
 	return (n);
+}
+
+static void
+kill_one(pid_t pid, void *except)
+{
+	if (pid != *(pid_t *)except)
+		(void)kill(pid, SIGKILL);
+}
+
+/* utime, stime, cutime and cstime: fields 14 to 17 of proc_pid_stat(5). */
+static void
+add_cpu(pid_t pid, void *sum)
+{
+	char path[40], text[1024], *p;
+	unsigned long u = 0, s = 0, cu = 0, cs = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	if (get(AT_FDCWD, path, text, sizeof(text)) == -1 ||
+	    (p = strrchr(text, ')')) == NULL ||
+	    sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu "
+	    "%lu %lu %lu", &u, &s, &cu, &cs) != 4)
+		return;
+	*(uint64_t *)sum += (uint64_t)(u + s + cu + cs) * 1000000u /
+	    (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+uint64_t
+cgrun_cpu_now(const struct cgrun_base *b, uint64_t run)
+{
+	uint64_t sum = 0;
+	char name[40];
+
+	path_of(name, sizeof(name), run, "");
+	(void)each_process(b->v2 ? b->memory : b->pids, name, add_cpu, &sum);
+	return (sum);
 }
 
 unsigned
@@ -263,7 +299,7 @@ cgrun_kill(const struct cgrun_base *b, uint64_t run, pid_t except)
 	int d = b->v2 ? b->memory : b->pids;
 
 	path_of(name, sizeof(name), run, "");
-	return (d != -1 ? kill_in(d, name, except) : 0);
+	return (each_process(d, name, kill_one, &except));
 }
 
 int
@@ -291,6 +327,7 @@ sweep_dir(int dirfd)
 {
 	struct dirent *e;
 	unsigned left = 0;
+	pid_t none = 0;
 	DIR *d;
 	int fd;
 
@@ -304,7 +341,7 @@ sweep_dir(int dirfd)
 	while ((e = readdir(d)) != NULL) {
 		if (strncmp(e->d_name, PREFIX, strlen(PREFIX)) != 0)
 			continue;
-		(void)kill_in(dirfd, e->d_name, 0);
+		(void)each_process(dirfd, e->d_name, kill_one, &none);
 		if (unlinkat(dirfd, e->d_name, AT_REMOVEDIR) == -1 &&
 		    errno != ENOENT)
 			left++;

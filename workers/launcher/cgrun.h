@@ -50,7 +50,9 @@ int cgrun_make(const struct cgrun_base *, uint64_t run,
 int cgrun_open_procs(const struct cgrun_base *, uint64_t run,
     int fds[CGRUN_DIRS]);
 void cgrun_usage(const struct cgrun_base *, uint64_t run, struct cgrun_usage *);
-/* SIGKILLs every process in it except one (0: none); how many there were. */
+/* CPU time of the processes that are in it now, in microseconds. */
+uint64_t cgrun_cpu_now(const struct cgrun_base *, uint64_t run);
+/* SIGKILLs every process in it except one (0: none); how many there are. */
 unsigned cgrun_kill(const struct cgrun_base *, uint64_t run, pid_t except);
 /* 0 when nothing is left of it; -1 with errno EBUSY: kill and try again. */
 int cgrun_remove(const struct cgrun_base *, uint64_t run);

@@ -46,6 +46,7 @@ struct run {
 	uint64_t started_us;
 	struct event *exit_ev, *wall_ev, *again_ev;
 	enum end_hint ended_by; /* HINT_WALL, HINT_KILLED */
+	uint64_t cpu_us;	/* when we ended it; the kernel forgets it */
 	unsigned tries;
 	bool in_cgroup;
 };
@@ -118,11 +119,14 @@ again(struct run *r)
 static void
 run_kill(struct run *r, enum end_hint why)
 {
-	if (r->ended_by == HINT_NONE)
-		r->ended_by = why;
 	if (r->pid == 0)
 		return;
-	if (!r->in_cgroup || cgrun_kill(&me.cg, r->id, r->pid) == 0 ||
+	if (r->ended_by == HINT_NONE) {
+		r->ended_by = why;
+		if (r->in_cgroup)
+			r->cpu_us = cgrun_cpu_now(&me.cg, r->id);
+	}
+	if (!r->in_cgroup || cgrun_kill(&me.cg, r->id, r->pid) <= 1 ||
 	    r->tries++ > KILL_OUTER_TRIES)
 		(void)kill(r->pid, SIGKILL);
 	again(r);
@@ -130,7 +134,7 @@ run_kill(struct run *r, enum end_hint why)
 
 /* Kill again, or remove the group, until there is nothing left to do. */
 static void
-run_on_again(int fd, short what, void *arg)
+run_on_again(evutil_socket_t fd, short what, void *arg)
 {
 	struct run *r = arg;
 
@@ -149,7 +153,7 @@ run_on_again(int fd, short what, void *arg)
 }
 
 static void
-run_on_wall(int fd, short what, void *arg)
+run_on_wall(evutil_socket_t fd, short what, void *arg)
 {
 	run_kill(arg, HINT_WALL);
 }
@@ -176,6 +180,19 @@ tv_us(const struct timeval *tv)
 	return ((uint64_t)tv->tv_sec * 1000000u + (uint64_t)tv->tv_usec);
 }
 
+/* The group's own count if there is one. What process 1 did not reap itself
+ * is missing from rusage; it was looked up when we ended the run. */
+static uint64_t
+cpu_of(const struct run *r, const struct cgrun_usage *u,
+    const struct rusage *ru)
+{
+	uint64_t reaped = tv_us(&ru->ru_utime) + tv_us(&ru->ru_stime);
+
+	if (u->cpu_us != 0)
+		return (u->cpu_us);
+	return (r->cpu_us > reaped ? r->cpu_us : reaped);
+}
+
 static void
 report(struct run *r, int status, const struct rusage *ru)
 {
@@ -193,8 +210,7 @@ report(struct run *r, int status, const struct rusage *ru)
 		status = s.wait_status;
 	mw_u64(&b, r->id);
 	mw_i32(&b, status);
-	mw_u64(&b, u.cpu_us != 0 ? u.cpu_us :
-	    tv_us(&ru->ru_utime) + tv_us(&ru->ru_stime));
+	mw_u64(&b, cpu_of(r, &u, ru));
 	mw_u64(&b, ax_mono_us() - r->started_us);
 	mw_u64(&b, u.peak != 0 ? u.peak : s.maxrss);
 	mw_u8(&b, (uint8_t)hint_of(r, &u, has, status));
@@ -205,7 +221,7 @@ report(struct run *r, int status, const struct rusage *ru)
 }
 
 static void
-run_on_exit(int fd, short what, void *arg)
+run_on_exit(evutil_socket_t fd, short what, void *arg)
 {
 	struct run *r = arg;
 	struct rusage ru;
@@ -405,7 +421,7 @@ send_swept(bool ok, const char *reason)
 
 /* Kills what is there until nothing is; then answers. */
 static void
-launcher_on_sweep_timer(int fd, short what, void *arg)
+launcher_on_sweep_timer(evutil_socket_t fd, short what, void *arg)
 {
 	static const struct timeval tv = { 0, 10000 };
 	unsigned left = cgrun_sweep(&me.cg);
