@@ -640,7 +640,8 @@ names_read(DIR *d, struct names *l)
 	}
 	if (errno != 0)
 		return (-1);
-	qsort(l->v, l->n, sizeof(*l->v), by_name);
+	if (l->n > 0)
+		qsort(l->v, l->n, sizeof(*l->v), by_name);
 	return (0);
 }
 
