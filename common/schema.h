@@ -8,8 +8,8 @@
 /*
  * The subset of JSON Schema 2020-12 that manifests may use: type, enum, const,
  * required, properties, additionalProperties (boolean or schema), items,
- * minItems, maxItems, minLength, maxLength (code points), pattern (POSIX ERE,
- * anchored only if written so), minimum, maximum, exclusiveMinimum,
+ * minItems, maxItems, minLength, maxLength (code points), pattern (POSIX ERE
+ * that begins with ^; what would take long to match is refused), minimum, maximum, exclusiveMinimum,
  * exclusiveMaximum, maxProperties, title, description, default, secret.
  * Any other keyword makes the schema invalid: nothing is silently ignored.
  */
