@@ -659,8 +659,9 @@ audit_drain(struct worker *w)
 }
 
 static const int extra_syscalls[] = {
-	__NR_openat, __NR_renameat2, __NR_ftruncate, __NR_fallocate,
-	__NR_fdatasync, __NR_fsync, __NR_flock, __NR_pread64,
+	/* The C library's renameat2() without flags is renameat. */
+	__NR_openat, __NR_renameat2, __NR_renameat,
+	__NR_ftruncate, __NR_fallocate, __NR_fdatasync, __NR_fsync, __NR_flock, __NR_pread64,
 	__NR_newfstatat, __NR_unlinkat, __NR_mkdirat, __NR_getdents64,
 	__NR_fadvise64,
 #ifdef AX_FAULT_IO
