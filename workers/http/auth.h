@@ -29,20 +29,20 @@ void auth_free(struct auth_table *);
  * Adds one CONF_KEY item; spec is "role sha256hex". 0, or -1 and a message in
  * err. The digest of the empty string is refused: nothing matches it.
  */
-int auth_add(struct auth_table *, const char *name, const char *spec,
-    char *err, size_t errlen);
+int auth_add(struct auth_table *, const char *name, const char *spec, char *err,
+    size_t errlen);
 size_t auth_count(const struct auth_table *);
 
 /*
  * The entry of that token, or NULL. Takes the same time for every token of one
  * length, wherever and whether it matches. digest gets the token's SHA-256.
  */
-const struct auth_entry *auth_find(const struct auth_table *,
-    const char *token, uint8_t digest[AUTH_DIGEST]);
+const struct auth_entry *auth_find(
+    const struct auth_table *, const char *token, uint8_t digest[AUTH_DIGEST]);
 
 enum auth_presented {
 	AUTH_ABSENT,
-	AUTH_TOKEN,  /* *token is set and not empty */
+	AUTH_TOKEN,   /* *token is set and not empty */
 	AUTH_UNUSABLE /* another scheme, or an empty token */
 };
 /*
@@ -50,8 +50,8 @@ enum auth_presented {
  * authorization with "Bearer " (any case) or a bare token (contract 2.2).
  * NULL stands for an absent field.
  */
-enum auth_presented auth_pick(const char *x_api_key, const char *authorization,
-    const char **token);
+enum auth_presented
+auth_pick(const char *x_api_key, const char *authorization, const char **token);
 
 /* True if a parameter of the raw query is named like a credential. */
 bool auth_in_query(const char *query);

@@ -22,9 +22,9 @@
 #include "common/util.h"
 #include "workers/http/conn.h"
 
-#define ROOM	 1024 /* least free bytes to read into */
-#define PARTIAL	 2048 /* first room for the rest of a request */
-#define DISCARDS 64   /* reads of one turn while lingering */
+#define ROOM	   1024 /* least free bytes to read into */
+#define PARTIAL	   2048 /* first room for the rest of a request */
+#define DISCARDS   64	/* reads of one turn while lingering */
 #define WRITE_STEP 16384
 
 static const char continue_line[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -364,16 +364,15 @@ static void
 on_error(struct conn *c)
 {
 	metric_inc(c->srv->ctx->slot, MC_HTTP_PARSE_ERRORS);
-	refuse(c, c->parser.status, answer_code(c->parser.status),
-	    c->parser.why);
+	refuse(
+	    c, c->parser.status, answer_code(c->parser.status), c->parser.why);
 }
 
 /* RFC 9110 10.1.1: only while the body is still to come. */
 static void
 send_continue(struct conn *c)
 {
-	if (c->parser.expect_continue &&
-	    c->len == c->off + c->parser.body_off)
+	if (c->parser.expect_continue && c->len == c->off + c->parser.body_off)
 		buf_add(conn_out(c), continue_line, sizeof(continue_line) - 1);
 }
 
@@ -414,8 +413,8 @@ on_done(struct conn *c)
 		return;
 	}
 	if (c->parser.body_len > 0) {
-		c->body_end = c->in + c->off + c->parser.body_off +
-		    c->parser.body_len;
+		c->body_end =
+		    c->in + c->off + c->parser.body_off + c->parser.body_len;
 		c->body_saved = *c->body_end;
 		*c->body_end = '\0';
 	}
@@ -427,10 +426,10 @@ on_done(struct conn *c)
 }
 
 static void (*const on_event[])(struct conn *) = {
-	[HTTP_EV_MORE] = on_more,
-	[HTTP_EV_HEAD] = on_head,
-	[HTTP_EV_DONE] = on_done,
-	[HTTP_EV_ERROR] = on_error,
+    [HTTP_EV_MORE] = on_more,
+    [HTTP_EV_HEAD] = on_head,
+    [HTTP_EV_DONE] = on_done,
+    [HTTP_EV_ERROR] = on_error,
 };
 
 /* ---- turns ---- */
@@ -439,8 +438,8 @@ static bool
 can_go_on(const struct conn *c)
 {
 	return (!c->starved && !c->pending && !c->dead && !blocked(c) &&
-	    !(c->answered && c->last) && c->in != NULL &&
-	    (c->len > c->off || c->headed));
+		!(c->answered && c->last) && c->in != NULL &&
+		(c->len > c->off || c->headed));
 }
 
 static void
@@ -450,10 +449,11 @@ conn_turn(struct conn *c)
 
 	c->busy = true;
 	c->starved = false;
-	for (n = 0; n < CONN_BATCH && can_go_on(c) &&
-	     c->srv->out.len < CONN_OUT_HIGH; n++)
-		on_event[http_parser_feed(&c->parser, c->in + c->off,
-		    c->len - c->off)](c);
+	for (n = 0;
+	     n < CONN_BATCH && can_go_on(c) && c->srv->out.len < CONN_OUT_HIGH;
+	     n++)
+		on_event[http_parser_feed(
+		    &c->parser, c->in + c->off, c->len - c->off)](c);
 	c->busy = false;
 	flush_scratch(c);
 	conn_settle(c);
@@ -479,9 +479,9 @@ arm(struct conn *c)
 		return;
 	c->phase = phase;
 	/* The last tick is near enough, and costs nothing. */
-	c->deadline = phase == PH_NONE ?
-	    0 :
-	    c->srv->now_us + c->srv->limits.timeout_us[phase];
+	c->deadline = phase == PH_NONE
+			  ? 0
+			  : c->srv->now_us + c->srv->limits.timeout_us[phase];
 }
 
 /* The end of every turn: what comes next? The connection may be gone after. */
@@ -645,15 +645,15 @@ bool
 conn_is_idle(const struct conn *c)
 {
 	return (!c->headed && !c->queued && !blocked(c) && c->len == c->off &&
-	    c->phase != PH_LINGER);
+		c->phase != PH_LINGER);
 }
 
 void
 conn_expired(struct conn *c)
 {
 	static const char *const why[PH_MAX] = {
-		[PH_HEAD] = "the request head took too long",
-		[PH_BODY] = "the request body took too long",
+	    [PH_HEAD] = "the request head took too long",
+	    [PH_BODY] = "the request body took too long",
 	};
 
 	if (why[c->phase] == NULL) {

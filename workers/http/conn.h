@@ -23,17 +23,17 @@
  * and only what is left over is copied to the connection.
  */
 
-#define CONN_SCRATCH	16384	    /* bytes read at once */
-#define CONN_BATCH	64	    /* pipelined requests per turn */
-#define CONN_OUT_HIGH	262144	    /* bytes of answers per turn */
-#define CONN_DISCARD	65536	    /* a refused body that is read on */
-#define CONN_OVER	64	    /* connections above the cap: get a 503 */
+#define CONN_SCRATCH	16384  /* bytes read at once */
+#define CONN_BATCH	64     /* pipelined requests per turn */
+#define CONN_OUT_HIGH	262144 /* bytes of answers per turn */
+#define CONN_DISCARD	65536  /* a refused body that is read on */
+#define CONN_OVER	64     /* connections above the cap: get a 503 */
 #define CONN_LINGER_US	5000000
 #define CONN_MEMORY_MAX (64u << 20) /* of all buffers of connections */
 
 /* What a connection's deadline is about. */
 enum conn_phase {
-	PH_NONE, /* no deadline: an answer is being made */
+	PH_NONE,  /* no deadline: an answer is being made */
 	PH_FIRST, /* nothing received yet */
 	PH_IDLE,
 	PH_HEAD,
@@ -61,18 +61,18 @@ struct conn {
 	size_t off, len, cap;
 	struct buf out; /* what the socket did not take */
 	size_t out_off;
-	size_t taken; /* of out, since the deadline was set */
+	size_t taken;	  /* of out, since the deadline was set */
 	struct buf extra; /* fields for the coming answer */
 
-	bool own;	/* in is the connection's own */
-	bool reading;	/* ev_read is registered */
-	bool writing;	/* ev_write is registered */
-	bool busy;	/* conn_turn() is on the stack */
-	bool queued;	/* on the server's again list */
-	bool starved;	/* the parser wants more bytes */
-	bool headed;	/* api_head() has been called */
-	bool whole;	/* the request has been read to its end */
-	bool pending;	/* api_request() has been called, no answer yet */
+	bool own;     /* in is the connection's own */
+	bool reading; /* ev_read is registered */
+	bool writing; /* ev_write is registered */
+	bool busy;    /* conn_turn() is on the stack */
+	bool queued;  /* on the server's again list */
+	bool starved; /* the parser wants more bytes */
+	bool headed;  /* api_head() has been called */
+	bool whole;   /* the request has been read to its end */
+	bool pending; /* api_request() has been called, no answer yet */
 	bool answered;
 	bool discard;	/* answered; the body is read and thrown away */
 	bool cache_set; /* the API gave its own cache-control */
@@ -113,12 +113,12 @@ struct http_server {
 	struct auth_table *auth;
 	struct rate_table *rate;
 	bool auth_off, rate_on;
-	unsigned rate_limit[2];	 /* by enum http_bucket */
-	uint64_t now_us;	 /* of the last tick */
-	size_t memory;		 /* of connections' own buffers */
-	char *in;		 /* scratch, CONN_SCRATCH + 1 bytes */
-	struct buf out;		 /* scratch */
-	char date[32];		 /* "Mon, 23 Nov 2026 19:00:00 GMT" */
+	unsigned rate_limit[2]; /* by enum http_bucket */
+	uint64_t now_us;	/* of the last tick */
+	size_t memory;		/* of connections' own buffers */
+	char *in;		/* scratch, CONN_SCRATCH + 1 bytes */
+	struct buf out;		/* scratch */
+	char date[32];		/* "Mon, 23 Nov 2026 19:00:00 GMT" */
 	uint8_t random[1024];
 	size_t random_left;
 	void (*drained)(void *);
@@ -153,8 +153,8 @@ struct buf *conn_out(struct conn *);
 /* ---- answer.c ---- */
 
 /* Answers with the error envelope of the contract (2.5). */
-void answer_error(struct http_req *, int status, const char *code,
-    const char *message);
+void answer_error(
+    struct http_req *, int status, const char *code, const char *message);
 /* The code for an error of the parser or of the server itself. */
 const char *answer_code(int status);
 

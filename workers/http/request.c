@@ -70,7 +70,7 @@ is_address(const char *s)
 	unsigned char bin[16];
 
 	return (inet_pton(AF_INET, s, bin) == 1 ||
-	    inet_pton(AF_INET6, s, bin) == 1);
+		inet_pton(AF_INET6, s, bin) == 1);
 }
 
 /* Copies s[from..to) without the spaces around it; false if it is too long. */
@@ -122,7 +122,8 @@ bind_address(struct conn *c)
 		return;
 	/* The nearest proxy added to the last one. */
 	for (n = 0; (v = http_parser_field(&c->parser, c->in + c->off,
-			 "x-forwarded-for", n)) != NULL; n++)
+			 "x-forwarded-for", n)) != NULL;
+	     n++)
 		list = v;
 	if (list != NULL && forwarded_for(c, list))
 		c->req.address = c->address;
@@ -156,8 +157,8 @@ bind_credential(struct conn *c)
 
 	how = auth_pick(http_req_header(req, "x-api-key"),
 	    http_req_header(req, "authorization"), &req->token);
-	if (how != AUTH_ABSENT && (is_repeated(c, "x-api-key") ||
-	    is_repeated(c, "authorization")))
+	if (how != AUTH_ABSENT &&
+	    (is_repeated(c, "x-api-key") || is_repeated(c, "authorization")))
 		how = AUTH_UNUSABLE;
 	if (how == AUTH_TOKEN)
 		e = auth_find(c->srv->auth, req->token, c->who);
@@ -286,8 +287,8 @@ http_rate_admit(struct http_req *req, enum http_bucket bucket, unsigned *limit,
 
 	if (!s->rate_on || s->rate == NULL)
 		return (true);
-	key = c->has_who ? rate_key(bucket, c->who, sizeof(c->who)) :
-			   rate_key(bucket, req->address, strlen(req->address));
+	key = c->has_who ? rate_key(bucket, c->who, sizeof(c->who))
+			 : rate_key(bucket, req->address, strlen(req->address));
 	rate_take(s->rate, key, s->rate_limit[bucket], ax_mono_us(), &v);
 	reply_number(req, "x-ratelimit-limit", v.limit);
 	reply_number(req, "x-ratelimit-remaining", v.remaining);
