@@ -403,6 +403,12 @@ test_gatekeeping(void **state)
 		} else
 			want(gatekeeping[i].status, gatekeeping[i].code);
 	}
+	/* what was an escaped slash does not separate */
+	req = request(HTTP_GET, "/v1/skills/s1", "api_key");
+	req.raw_path = "/v1/skills%2fs1";
+	run(&req);
+	want(404, NULL);
+	assert_string_equal(got.body, "{\"detail\":\"Not Found\"}");
 	assert_int_equal(own_slot.counter[MC_FORBIDDEN], 3);
 	assert_int_equal(seen.requests, 0);
 }

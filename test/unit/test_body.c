@@ -142,6 +142,8 @@ test_depth(void **state)
 	s[sizeof(s) - 1] = '"';
 	refuse(s, sizeof(s), "json_invalid"); /* the quote is escaped */
 	s[sizeof(s) - 2] = '[';
+	s[1] = '\\'; /* nor behind an escaped quote */
+	s[2] = '"';
 	invalid_init(&inv);
 	root = body_parse(s, sizeof(s), &inv);
 	assert_non_null(root);
