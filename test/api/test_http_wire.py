@@ -504,6 +504,14 @@ def test_rate_limit(make_ax):
         assert r.status == 200 and "x-ratelimit-limit" not in r.headers
 
 
+def test_rate_limit_is_shared_by_all_workers(make_ax):
+    ax = make_ax(HTTP_WORKERS=3, ENABLE_RATE_LIMIT="yes",
+                 RATE_LIMIT_PER_MIN=20)
+    got = [ax.get("/v1/skills", token=ax.api_key).status for _ in range(60)]
+    assert (got.count(200), got.count(429)) == (20, 40)
+    assert got[:20] == [200] * 20
+
+
 @pytest.mark.parametrize("trusted", ["127.0.0.1", "192.0.2.1"])
 def test_forwarded_for(make_ax, trusted):
     """Only a trusted proxy may say who asks, and only its own addition."""
@@ -521,6 +529,26 @@ def test_forwarded_for(make_ax, trusted):
     assert ask("10.1.1.1, 198.51.100.1") == 429
     # Junk counts for the proxy's own address.
     assert [ask("junk"), ask(""), ask("198.51.100.9, junk")][2] == 429
+
+
+def test_reload_reaches_open_connections(make_ax):
+    ax = make_ax()
+    old, body = ax.api_key, b" " * 100000
+    with Wire(ax) as w:
+        assert w.send(post(b"/v1/skills/invoke", body,
+                           key(ax))).response()[0] == 422
+        ax.api_key = "another-" + old
+        ax.write_conf(HTTP_MAX_BODY="64K", API_KEY=ax.api_key)
+        r = ax.reload()
+        assert r.returncode == 0, r.stderr
+        w.send(b"GET /v1/skills HTTP/1.1\r\n" + HOST + b"X-Api-Key: " +
+               old.encode() + b"\r\n\r\n")
+        assert w.response()[0] == 401
+        w.send(b"GET /v1/skills HTTP/1.1\r\n" + HOST + key(ax) +
+               b"\r\n\r\n")
+        assert w.response()[0] == 200
+        assert w.send(post(b"/v1/skills/invoke", body,
+                           key(ax))).response()[0] == 413
 
 
 def test_drain_finishes_what_has_begun(make_ax):
