@@ -137,6 +137,12 @@ db_begin(struct db *db)
 }
 
 enum db_rc
+db_begin_read(struct db *db)
+{
+	return (run_query(db, DBQ_BEGIN_READ));
+}
+
+enum db_rc
 db_commit(struct db *db)
 {
 	return (run_query(db, DBQ_COMMIT));

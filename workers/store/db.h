@@ -23,6 +23,7 @@ enum db_rc {
 /* The prepared statements of the service; each is prepared once. */
 enum db_query {
 	DBQ_BEGIN,	  /* takes the write lock */
+	DBQ_BEGIN_READ,	  /* one view of the database until COMMIT */
 	DBQ_COMMIT,
 	DBQ_ROLLBACK,
 	DBQ_REVISION,	  /* > version_num */
@@ -92,6 +93,8 @@ enum db_rc db_exec(struct db *, const char *sql);
 /* Makes the tables in which the migrator keeps its books, if missing. */
 enum db_rc db_migrator_tables(struct db *);
 enum db_rc db_begin(struct db *);
+/* For several reads of one state; ended by db_commit(). */
+enum db_rc db_begin_read(struct db *);
 enum db_rc db_commit(struct db *);
 void db_rollback(struct db *);
 /* Rows changed by the last statement. */

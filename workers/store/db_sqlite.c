@@ -39,6 +39,7 @@ struct lite {
 
 static const char *const texts[DBQ_MAX] = {
 	[DBQ_BEGIN] = "BEGIN IMMEDIATE",
+	[DBQ_BEGIN_READ] = "BEGIN",
 	[DBQ_COMMIT] = "COMMIT",
 	[DBQ_ROLLBACK] = "ROLLBACK",
 	[DBQ_REVISION] = "SELECT version_num FROM alembic_version",
@@ -195,6 +196,9 @@ lite_warm_up(void)
 {
 	char junk[8];
 
+	/* One thread: no locks. Nobody asks for its memory statistics. */
+	(void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	(void)sqlite3_initialize();
 	sqlite3_randomness((int)sizeof(junk), junk);
 }

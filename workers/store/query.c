@@ -328,20 +328,35 @@ done:
 	return (rc);
 }
 
+static enum db_rc
+query_in_tx(struct db *db, const struct projector *p,
+    const struct query_args *q, const struct class_set *set,
+    struct query_result *res)
+{
+	struct time_range range = range_make(q);
+	enum db_rc rc;
+
+	if ((rc = db_begin_read(db)) != DB_OK)
+		return (rc);
+	if (q->query == Q_AUDIT_PAGE)
+		rc = page_run(db, p, q, set, range, res);
+	else
+		rc = count_run(db, p, q, set, range, res);
+	if (rc != DB_OK || db_commit(db) != DB_OK)
+		db_rollback(db);
+	return (rc);
+}
+
 void
 query_run(struct db *db, const struct projector *p, const struct query_args *q,
     struct query_result *res)
 {
-	struct time_range range = range_make(q);
 	struct class_set set;
 	enum db_rc rc = DB_ERROR;
 
 	memset(res, 0, sizeof(*res));
 	if (class_set_make(&set, projector_classes(p), q) == 0) {
-		if (q->query == Q_AUDIT_PAGE)
-			rc = page_run(db, p, q, &set, range, res);
-		else
-			rc = count_run(db, p, q, &set, range, res);
+		rc = query_in_tx(db, p, q, &set, res);
 		free(set.in);
 	}
 	if (rc == DB_ERROR)

@@ -26,7 +26,7 @@ struct query_result {
  * Answers Q_AUDIT_PAGE, Q_AUDIT_SUMMARY, Q_AUDIT_ACTIONS or
  * Q_AUDIT_DECISIONS with the JSON described in messages.h. result is filled in
  * any case; ROWS_UNAVAILABLE when the database failed or is locked. Blocks on
- * the database for at most its busy time.
+ * the database for at most its busy time. Not inside a batch.
  */
 void query_run(struct db *, const struct projector *,
     const struct query_args *, struct query_result *result);
