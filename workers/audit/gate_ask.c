@@ -457,7 +457,8 @@ decide(struct asking *a)
 	char action[128];
 	const struct gov_request gr = { .action = action,
 		.skill = a->skill->name, .source = source, .role = a->role,
-		.inputs = a->inputs };
+		.inputs = a->inputs, .base = c->files_root[0] != '\0' ?
+		c->files_root : NULL };
 	const struct decision_facts f = { .skill = a->skill, .source = source,
 		.role = a->role, .address = a->req->address,
 		.inputs = a->inputs, .verdict = &v, .policy = c->policy };
