@@ -46,7 +46,7 @@ check_values(const struct query_values *q)
 			abort();
 		if ((d->type == QPT_STR || d->type == QPT_UPPER) &&
 		    (q->v[i].str == NULL || q->v[i].str[0] == '\0' ||
-		    strlen(q->v[i].str) > (size_t)d->max))
+			strlen(q->v[i].str) > (size_t)d->max))
 			abort();
 	}
 }
@@ -111,7 +111,7 @@ fuzz_body(const char *text, size_t len)
 		abort();
 	if (root != NULL && body_invoke(root, &body, &inv) == 0 &&
 	    (body.name == NULL ||
-	    (body.inputs != NULL && !json_is_object(body.inputs))))
+		(body.inputs != NULL && !json_is_object(body.inputs))))
 		abort();
 	check_items(&inv);
 	json_decref(root);

@@ -29,7 +29,8 @@ refuse(const char *text, size_t len, const char *want)
 static void
 test_cut(void **state)
 {
-	static const char whole[] = "{\"name\":\"code_exec\",\"inputs\":"
+	static const char whole[] =
+	    "{\"name\":\"code_exec\",\"inputs\":"
 	    "{\"code\":\"print(\\\"\\u00e9\\\")\",\"n\":[1,-2.5e3,true,null],"
 	    "\"s\":\"\xc3\xa9\"}}";
 	struct invalid inv;
@@ -56,6 +57,7 @@ test_cut(void **state)
 static void
 test_not_json(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *text;
 		size_t len;
@@ -89,6 +91,7 @@ test_not_json(void **state)
 		T("]]]]"),
 #undef T
 	};
+	/* clang-format on */
 	size_t i;
 
 	for (i = 0; i < AX_NELEM(bad); i++)
@@ -151,6 +154,7 @@ test_depth(void **state)
 	invalid_free(&inv);
 }
 
+/* clang-format off */
 static const struct {
 	const char *text, *item; /* NULL: good */
 } invokes[] = {
@@ -176,6 +180,7 @@ static const struct {
 	{ "\"x\"", "model_attributes_type" },
 	{ "true", "model_attributes_type" },
 };
+/* clang-format on */
 
 static void
 test_invoke(void **state)
@@ -189,8 +194,8 @@ test_invoke(void **state)
 
 	for (i = 0; i < AX_NELEM(invokes); i++) {
 		invalid_init(&inv);
-		root = body_parse(invokes[i].text, strlen(invokes[i].text),
-		    &inv);
+		root =
+		    body_parse(invokes[i].text, strlen(invokes[i].text), &inv);
 		assert_non_null(root);
 		r = body_invoke(root, &body, &inv);
 		items = invalid_json(&inv);
@@ -228,12 +233,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_not_json),
-		cmocka_unit_test(test_offset),
-		cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_invoke),
-		cmocka_unit_test(test_name),
+	    cmocka_unit_test(test_cut),
+	    cmocka_unit_test(test_not_json),
+	    cmocka_unit_test(test_offset),
+	    cmocka_unit_test(test_depth),
+	    cmocka_unit_test(test_invoke),
+	    cmocka_unit_test(test_name),
 	};
 
 	return (cmocka_run_group_tests_name("body", tests, NULL, NULL));

@@ -18,10 +18,14 @@ test_values(void **state)
 	struct invalid inv;
 
 	invalid_init(&inv);
-	assert_int_equal(query_parse(&q, "limit=7&offset=3&decision=blocked"
-	    "&action=a%26b+c&action_prefix=x%2By&risk_score_min=1"
-	    "&risk_score_max=99&created_after=1970-01-01T00:00:01Z"
-	    "&created_before=2026-01-01&cursor=c", QP_PAGE, &inv), 0);
+	assert_int_equal(
+	    query_parse(&q,
+		"limit=7&offset=3&decision=blocked"
+		"&action=a%26b+c&action_prefix=x%2By&risk_score_min=1"
+		"&risk_score_max=99&created_after=1970-01-01T00:00:01Z"
+		"&created_before=2026-01-01&cursor=c",
+		QP_PAGE, &inv),
+	    0);
 	assert_int_equal(q.v[QP_LIMIT].num, 7);
 	assert_int_equal(q.v[QP_OFFSET].num, 3);
 	assert_string_equal(q.v[QP_DECISION].str, "BLOCKED");
@@ -40,9 +44,9 @@ test_values(void **state)
 static void
 test_defaults(void **state)
 {
-	static const char *const nothing[] = { NULL, "", "&&", "limit=",
-		"limit=&offset=&decision=&action=&risk_score_min=&cursor=",
-		"unknown=1&unknown=2&Limit=9", "x", "=", "=&=1" };
+	static const char *const nothing[] = {NULL, "", "&&", "limit=",
+	    "limit=&offset=&decision=&action=&risk_score_min=&cursor=",
+	    "unknown=1&unknown=2&Limit=9", "x", "=", "=&=1"};
 	struct query_values q;
 	struct query_args a;
 	struct invalid inv;
@@ -50,8 +54,7 @@ test_defaults(void **state)
 
 	for (i = 0; i < AX_NELEM(nothing); i++) {
 		invalid_init(&inv);
-		assert_int_equal(query_parse(&q, nothing[i], QP_PAGE, &inv),
-		    0);
+		assert_int_equal(query_parse(&q, nothing[i], QP_PAGE, &inv), 0);
 		query_to_args(&q, Q_AUDIT_PAGE, &a);
 		assert_int_equal(a.limit, 50);
 		assert_int_equal(a.offset, 0);
@@ -66,6 +69,7 @@ test_defaults(void **state)
 	}
 }
 
+/* clang-format off */
 static const struct {
 	const char *qs, *items;
 } bad[] = {
@@ -101,6 +105,7 @@ static const struct {
 	{ "limit%00x=1", "\"loc\":[\"query\"]" },
 	{ "%=1", "\"loc\":[\"query\"]" },
 };
+/* clang-format on */
 
 static void
 test_refused(void **state)
@@ -112,8 +117,7 @@ test_refused(void **state)
 
 	for (i = 0; i < AX_NELEM(bad); i++) {
 		invalid_init(&inv);
-		assert_int_equal(query_parse(&q, bad[i].qs, QP_PAGE, &inv),
-		    -1);
+		assert_int_equal(query_parse(&q, bad[i].qs, QP_PAGE, &inv), -1);
 		assert_int_equal(inv.n, 1);
 		items = invalid_json(&inv);
 		assert_non_null(items);
@@ -153,8 +157,8 @@ test_mask(void **state)
 	struct invalid inv;
 
 	invalid_init(&inv);
-	assert_int_equal(query_parse(&q, "limit=zero&action=x",
-	    QP_BIT(QP_ACTION), &inv), 0);
+	assert_int_equal(
+	    query_parse(&q, "limit=zero&action=x", QP_BIT(QP_ACTION), &inv), 0);
 	assert_false(q.v[QP_LIMIT].set);
 	assert_true(q.v[QP_ACTION].set);
 	query_free(&q);
@@ -168,16 +172,18 @@ test_ranges(void **state)
 		const char *qs;
 		enum query_range want;
 	} cases[] = {
-		{ "risk_score_min=2&risk_score_max=1", QR_RISK },
-		{ "risk_score_min=1&risk_score_max=1", QR_OK },
-		{ "risk_score_min=2", QR_OK },
-		{ "created_after=2&created_before=1", QR_DATE },
-		{ "created_after=1&created_before=1", QR_OK },
-		/* one with an offset, one without (D-17) */
-		{ "created_after=2026-01-01T01:00:00%2B02:00"
-		  "&created_before=2026-01-01T00:00:00", QR_OK },
-		{ "created_after=2026-01-01T01:00:00"
-		  "&created_before=2026-01-01T02:00:00%2B02:00", QR_DATE },
+	    {"risk_score_min=2&risk_score_max=1", QR_RISK},
+	    {"risk_score_min=1&risk_score_max=1", QR_OK},
+	    {"risk_score_min=2", QR_OK},
+	    {"created_after=2&created_before=1", QR_DATE},
+	    {"created_after=1&created_before=1", QR_OK},
+	    /* one with an offset, one without (D-17) */
+	    {"created_after=2026-01-01T01:00:00%2B02:00"
+	     "&created_before=2026-01-01T00:00:00",
+		QR_OK},
+	    {"created_after=2026-01-01T01:00:00"
+	     "&created_before=2026-01-01T02:00:00%2B02:00",
+		QR_DATE},
 	};
 	struct query_values q;
 	struct invalid inv;
@@ -185,8 +191,8 @@ test_ranges(void **state)
 
 	for (i = 0; i < AX_NELEM(cases); i++) {
 		invalid_init(&inv);
-		assert_int_equal(query_parse(&q, cases[i].qs, QP_PAGE, &inv),
-		    0);
+		assert_int_equal(
+		    query_parse(&q, cases[i].qs, QP_PAGE, &inv), 0);
 		assert_int_equal(query_ranges(&q), cases[i].want);
 		query_free(&q);
 		invalid_free(&inv);
@@ -202,13 +208,17 @@ test_echo_and_next(void **state)
 	struct jw w;
 
 	invalid_init(&inv);
-	assert_int_equal(query_parse(&q, "limit=2&offset=9&action=a%20%26b"
-	    "&created_after=0&cursor=old", QP_PAGE, &inv), 0);
+	assert_int_equal(query_parse(&q,
+			     "limit=2&offset=9&action=a%20%26b"
+			     "&created_after=0&cursor=old",
+			     QP_PAGE, &inv),
+	    0);
 	jw_init(&w, &b, false);
 	jw_obj(&w);
 	query_filters(&w, &q, QP_PAGE);
 	jw_obj_end(&w);
-	assert_string_equal(buf_str(&b), "{\"filters\":{\"limit\":2,"
+	assert_string_equal(buf_str(&b),
+	    "{\"filters\":{\"limit\":2,"
 	    "\"offset\":9,\"decision\":null,\"action\":\"a &b\","
 	    "\"action_prefix\":null,\"risk_score_min\":null,"
 	    "\"risk_score_max\":null,"
@@ -216,7 +226,8 @@ test_echo_and_next(void **state)
 	    "\"created_before\":null}}");
 	buf_reset(&b);
 	query_next(&b, "/v1/audit", &q, QP_PAGE, "n/w>");
-	assert_string_equal(buf_str(&b), "/v1/audit?limit=2&action=a%20%26b"
+	assert_string_equal(buf_str(&b),
+	    "/v1/audit?limit=2&action=a%20%26b"
 	    "&created_after=1970-01-01T00%3A00%3A00.000000Z&cursor=n%2Fw%3E");
 	buf_free(&b);
 	query_free(&q);
@@ -232,8 +243,7 @@ test_epoch(void **state)
 	struct invalid inv;
 
 	invalid_init(&inv);
-	assert_int_equal(query_parse(&q, "created_before=0", QP_PAGE, &inv),
-	    0);
+	assert_int_equal(query_parse(&q, "created_before=0", QP_PAGE, &inv), 0);
 	query_to_args(&q, Q_AUDIT_PAGE, &a);
 	assert_int_equal(a.before_us, 1);
 	assert_int_equal(a.after_us, 0);
@@ -245,14 +255,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_values),
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_too_long),
-		cmocka_unit_test(test_mask),
-		cmocka_unit_test(test_ranges),
-		cmocka_unit_test(test_echo_and_next),
-		cmocka_unit_test(test_epoch),
+	    cmocka_unit_test(test_values),
+	    cmocka_unit_test(test_defaults),
+	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_too_long),
+	    cmocka_unit_test(test_mask),
+	    cmocka_unit_test(test_ranges),
+	    cmocka_unit_test(test_echo_and_next),
+	    cmocka_unit_test(test_epoch),
 	};
 
 	return (cmocka_run_group_tests_name("query", tests, NULL, NULL));

@@ -43,8 +43,8 @@ void api_query_store_down(void);
 /* ---- api_gate.c: actions, through the audit process ---- */
 
 /* Sends the request to the gate and answers later. inputs: JSON text. */
-void api_gate(struct http_req *, enum gate_action, const char *skill,
-    const char *inputs);
+void api_gate(
+    struct http_req *, enum gate_action, const char *skill, const char *inputs);
 void api_gate_expire(uint64_t mono_us);
 void api_gate_audit_down(void);
 
@@ -63,8 +63,8 @@ struct health {
 };
 void health_get(const struct http_ctx *, struct health *);
 /* A gauge of the first instance of a role; 0 when it has no slot. */
-uint64_t health_gauge(const struct http_ctx *, enum proc_role,
-    enum metric_gauge);
+uint64_t
+health_gauge(const struct http_ctx *, enum proc_role, enum metric_gauge);
 
 /* ---- the endpoints, one file per subject ---- */
 

@@ -25,20 +25,20 @@ static const struct {
 	enum api_error error;
 	enum details details;
 } verdicts[GATE_STATUS_MAX] = {
-	[GS_DONE] = { true, 0, D_NONE },
-	[GS_CHANGED] = { true, 0, D_NONE },
-	[GS_UNAUTHORIZED] = { false, ERR_UNAUTHORIZED, D_NONE },
-	[GS_FORBIDDEN] = { false, ERR_FORBIDDEN, D_NONE },
-	[GS_SKILL_NOT_FOUND] = { false, ERR_SKILL_NOT_FOUND, D_NONE },
-	[GS_SKILL_DISABLED] = { false, ERR_SKILL_DISABLED, D_NAME },
-	[GS_ACL_DENIED] = { false, ERR_SKILL_DENIED, D_NAME },
-	[GS_INPUT_INVALID] = { false, ERR_SKILL_INPUT, D_ERRORS },
-	[GS_BLOCKED] = { false, ERR_BLOCKED, D_VERDICT },
-	[GS_UNAVAILABLE] = { false, ERR_AUDIT_UNAVAILABLE, D_NONE },
-	[GS_BUSY] = { false, ERR_BUSY, D_NONE },
-	[GS_NOT_RECORDED] = { false, ERR_NOT_RECORDED, D_PERMIT },
-	[GS_INTERRUPTED] = { false, ERR_INTERRUPTED, D_PERMIT },
-	[GS_INTERNAL] = { false, ERR_INTERNAL, D_NONE },
+    [GS_DONE] = {true, 0, D_NONE},
+    [GS_CHANGED] = {true, 0, D_NONE},
+    [GS_UNAUTHORIZED] = {false, ERR_UNAUTHORIZED, D_NONE},
+    [GS_FORBIDDEN] = {false, ERR_FORBIDDEN, D_NONE},
+    [GS_SKILL_NOT_FOUND] = {false, ERR_SKILL_NOT_FOUND, D_NONE},
+    [GS_SKILL_DISABLED] = {false, ERR_SKILL_DISABLED, D_NAME},
+    [GS_ACL_DENIED] = {false, ERR_SKILL_DENIED, D_NAME},
+    [GS_INPUT_INVALID] = {false, ERR_SKILL_INPUT, D_ERRORS},
+    [GS_BLOCKED] = {false, ERR_BLOCKED, D_VERDICT},
+    [GS_UNAVAILABLE] = {false, ERR_AUDIT_UNAVAILABLE, D_NONE},
+    [GS_BUSY] = {false, ERR_BUSY, D_NONE},
+    [GS_NOT_RECORDED] = {false, ERR_NOT_RECORDED, D_PERMIT},
+    [GS_INTERRUPTED] = {false, ERR_INTERRUPTED, D_PERMIT},
+    [GS_INTERNAL] = {false, ERR_INTERNAL, D_NONE},
 };
 
 /* What waits for the gate: f->data. */
@@ -125,8 +125,8 @@ enter(struct http_req *req, enum gate_action what, const char *skill)
 
 	if ((a = malloc(sizeof(*a) + n)) == NULL)
 		return (NULL);
-	f = inflight_add(&api.inflight, IF_GATE,
-	    ax_mono_us() + GATE_DEADLINE_US);
+	f = inflight_add(
+	    &api.inflight, IF_GATE, ax_mono_us() + GATE_DEADLINE_US);
 	if (f == NULL) {
 		free(a);
 		return (NULL);
@@ -146,13 +146,13 @@ api_gate(struct http_req *req, enum gate_action what, const char *skill,
 {
 	struct http_ctx *ctx = req->ctx;
 	struct gate_request g = {
-		.action = what,
-		.source = SRC_API,
-		.token = req->token,
-		.address = req->address,
-		.request_id = req->request_id,
-		.skill = skill,
-		.inputs = inputs,
+	    .action = what,
+	    .source = SRC_API,
+	    .token = req->token,
+	    .address = req->address,
+	    .request_id = req->request_id,
+	    .skill = skill,
+	    .inputs = inputs,
 	};
 	struct inflight *f;
 
@@ -216,8 +216,8 @@ reply_done(struct http_req *req, const struct gate_result *g)
 }
 
 static void
-reply_changed(struct http_req *req, const struct gate_result *g,
-    const struct action *a)
+reply_changed(
+    struct http_req *req, const struct gate_result *g, const struct action *a)
 {
 	struct buf b = BUF_INITIALIZER;
 	struct jw w;
@@ -262,16 +262,16 @@ put_details(struct jw *w, enum details which, const struct gate_result *g,
 }
 
 static void
-reply_refused(struct http_req *req, const struct gate_result *g,
-    const struct action *a)
+reply_refused(
+    struct http_req *req, const struct gate_result *g, const struct action *a)
 {
 	struct buf b = BUF_INITIALIZER;
 	struct jw w;
 
 	jw_init(&w, &b, false);
 	put_details(&w, verdicts[g->status].details, g, a);
-	reply_error_retry(req, verdicts[g->status].error, g->retry_after_s,
-	    buf_str(&b));
+	reply_error_retry(
+	    req, verdicts[g->status].error, g->retry_after_s, buf_str(&b));
 	buf_free(&b);
 }
 
@@ -306,11 +306,11 @@ http_on_gate_result(struct ipc *ipc, struct ipc_msg *m, void *arg)
 void
 api_gate_expire(uint64_t mono_us)
 {
+	struct inflight_table *t = &api.inflight;
 	struct inflight *f;
-	uint32_t cursor = 0;
+	uint32_t at = 0;
 
-	while ((f = inflight_next(&api.inflight, &cursor, IF_GATE,
-	    mono_us)) != NULL) {
+	while ((f = inflight_next(t, &at, IF_GATE, mono_us)) != NULL) {
 		cancel(f->id);
 		give_up(f);
 	}
@@ -319,10 +319,5 @@ api_gate_expire(uint64_t mono_us)
 void
 api_gate_audit_down(void)
 {
-	struct inflight *f;
-	uint32_t cursor = 0;
-
-	while ((f = inflight_next(&api.inflight, &cursor, IF_GATE,
-	    UINT64_MAX)) != NULL)
-		give_up(f);
+	api_gate_expire(UINT64_MAX);
 }

@@ -43,7 +43,8 @@ static uint32_t
 route_errors(const struct route *r)
 {
 	uint32_t mask = r->errors | ERR_BIT(ERR_INTERNAL) |
-	    ERR_BIT(ERR_BAD_REQUEST) | ERR_BIT(ERR_CREDENTIAL_IN_QUERY);
+			ERR_BIT(ERR_BAD_REQUEST) |
+			ERR_BIT(ERR_CREDENTIAL_IN_QUERY);
 
 	if (r->access != ACCESS_PUBLIC)
 		mask |= ERR_BIT(ERR_UNAUTHORIZED);
@@ -58,8 +59,8 @@ route_errors(const struct route *r)
 static void
 put_errors(struct jw *w, const struct route *r)
 {
-	static const int statuses[] = { 400, 401, 403, 404, 413, 415, 422,
-		429, 500, 503 };
+	static const int statuses[] = {
+	    400, 401, 403, 404, 413, 415, 422, 429, 500, 503};
 	uint32_t mask = route_errors(r);
 	struct buf help = BUF_INITIALIZER;
 	unsigned s, e;
@@ -76,9 +77,8 @@ put_errors(struct jw *w, const struct route *r)
 			    error_defs[e].code);
 		}
 		if (help.len > 0)
-			put_response(w, statuses[s], buf_str(&help),
-			    JSON_TYPE, statuses[s] == 422 ?
-			    "ValidationError" : "Error");
+			put_response(w, statuses[s], buf_str(&help), JSON_TYPE,
+			    statuses[s] == 422 ? "ValidationError" : "Error");
 	}
 	buf_free(&help);
 }
@@ -221,16 +221,14 @@ put_paths(struct jw *w)
 	jw_obj(w);
 	for (i = 0; i < api_nroutes; i++) {
 		for (j = 0; j < i; j++)
-			if (strcmp(api_routes[j].path,
-			    api_routes[i].path) == 0)
+			if (strcmp(api_routes[j].path, api_routes[i].path) == 0)
 				break;
 		if (j < i)
 			continue;
 		jw_key(w, api_routes[i].path);
 		jw_obj(w);
 		for (j = i; j < api_nroutes; j++)
-			if (strcmp(api_routes[j].path,
-			    api_routes[i].path) == 0)
+			if (strcmp(api_routes[j].path, api_routes[i].path) == 0)
 				put_operation(w, &api_routes[j]);
 		jw_obj_end(w);
 	}

@@ -63,8 +63,8 @@ give_up(struct inflight *f)
 
 /* The bounds of one pair are the wrong way round: 400, with both echoed. */
 static void
-reply_range(struct http_req *req, const struct query_values *q,
-    enum query_range which)
+reply_range(
+    struct http_req *req, const struct query_values *q, enum query_range which)
 {
 	struct buf b = BUF_INITIALIZER;
 	struct jw w;
@@ -81,8 +81,7 @@ reply_range(struct http_req *req, const struct query_values *q,
 
 /* True: *q is good. False: answered. */
 static bool
-parse(struct http_req *req, const struct query_how *how,
-    struct query_values *q)
+parse(struct http_req *req, const struct query_how *how, struct query_values *q)
 {
 	enum query_range range;
 	struct invalid inv;
@@ -112,8 +111,8 @@ ask(struct http_req *req, const struct query_how *how, struct query_values *q)
 
 	if (ctx->store == NULL || ipc_congested(ctx->store))
 		return (-1);
-	f = inflight_add(&api.inflight, IF_QUERY,
-	    ax_mono_us() + QUERY_DEADLINE_US);
+	f = inflight_add(
+	    &api.inflight, IF_QUERY, ax_mono_us() + QUERY_DEADLINE_US);
 	if (f == NULL)
 		return (-1);
 	query_to_args(q, how->query, &args);
@@ -227,11 +226,11 @@ http_on_rows(struct ipc *ipc, struct ipc_msg *m, void *arg)
 void
 api_query_expire(uint64_t mono_us)
 {
+	struct inflight_table *t = &api.inflight;
 	struct inflight *f;
-	uint32_t cursor = 0;
+	uint32_t at = 0;
 
-	while ((f = inflight_next(&api.inflight, &cursor, IF_QUERY,
-	    mono_us)) != NULL)
+	while ((f = inflight_next(t, &at, IF_QUERY, mono_us)) != NULL)
 		give_up(f);
 }
 

@@ -42,11 +42,11 @@ void inflight_clear(struct inflight_table *);
  * A new entry with its id; it stays where it is until inflight_drop(). NULL
  * when full or out of memory.
  */
-struct inflight *inflight_add(struct inflight_table *, enum inflight_kind,
-    uint64_t deadline_us);
+struct inflight *
+inflight_add(struct inflight_table *, enum inflight_kind, uint64_t deadline_us);
 /* The entry of that id and kind, or NULL: late, or never given. */
-struct inflight *inflight_find(struct inflight_table *, uint64_t id,
-    enum inflight_kind);
+struct inflight *
+inflight_find(struct inflight_table *, uint64_t id, enum inflight_kind);
 void inflight_drop(struct inflight_table *, struct inflight *);
 /*
  * The next entry at or after *cursor (start with 0) that has the kind and

@@ -11,6 +11,7 @@
 
 enum ctx_form { CTX_NONE, CTX_BOUND, CTX_ERROR };
 
+/* clang-format off */
 static const struct {
 	const char *type;
 	const char *msg;   /* the bound or the error text follows ... */
@@ -44,6 +45,7 @@ static const struct {
 	[INV_JSON] = { "json_invalid", "JSON decode error", "", "error",
 	    CTX_NONE },
 };
+/* clang-format on */
 
 void
 invalid_init(struct invalid *v)

@@ -13,18 +13,18 @@
  * Pure.
  */
 enum invalid_kind {
-	INV_MISSING,   /* a required field is not there */
-	INV_INT,       /* not a whole number */
-	INV_GE,	       /* below `bound` */
-	INV_LE,	       /* above `bound` */
-	INV_TOO_LONG,  /* more than `bound` characters */
-	INV_STRING,    /* not a string */
-	INV_DICT,      /* not an object */
-	INV_BODY,      /* the body is JSON, but not an object */
-	INV_DATETIME,  /* not a date-time */
-	INV_ENCODING,  /* percent-encoding or UTF-8 is broken */
-	INV_TWICE,     /* a query parameter was given more than once */
-	INV_JSON,      /* the body is not JSON; `offset` and `error` tell */
+	INV_MISSING,  /* a required field is not there */
+	INV_INT,      /* not a whole number */
+	INV_GE,	      /* below `bound` */
+	INV_LE,	      /* above `bound` */
+	INV_TOO_LONG, /* more than `bound` characters */
+	INV_STRING,   /* not a string */
+	INV_DICT,     /* not an object */
+	INV_BODY,     /* the body is JSON, but not an object */
+	INV_DATETIME, /* not a date-time */
+	INV_ENCODING, /* percent-encoding or UTF-8 is broken */
+	INV_TWICE,    /* a query parameter was given more than once */
+	INV_JSON,     /* the body is not JSON; `offset` and `error` tell */
 	INV_MAX
 };
 
@@ -40,10 +40,10 @@ struct invalid {
 /* What goes with a kind; everything else is left out. */
 struct invalid_more {
 	int64_t bound;
-	int64_t offset;		/* INV_JSON: bytes from the body's start */
-	const char *error;	/* INV_JSON, INV_DATETIME */
-	const char *text;	/* the input, as text */
-	const json_t *value;	/* or the input, as JSON */
+	int64_t offset;	     /* INV_JSON: bytes from the body's start */
+	const char *error;   /* INV_JSON, INV_DATETIME */
+	const char *text;    /* the input, as text */
+	const json_t *value; /* or the input, as JSON */
 };
 
 void invalid_init(struct invalid *);

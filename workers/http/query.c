@@ -14,6 +14,7 @@
 #include "workers/http/http.h"
 #include "workers/http/query.h"
 
+/* clang-format off */
 const struct qp_def qp_defs[QP_MAX] = {
 	[QP_LIMIT] = { "limit", QPT_INT, 1, 200, 50, true,
 	    "Most entries of one page." },
@@ -38,6 +39,7 @@ const struct qp_def qp_defs[QP_MAX] = {
 	[QP_CURSOR] = { "cursor", QPT_STR, 0, 256, 0, false,
 	    "next_cursor of the page before." },
 };
+/* clang-format on */
 
 static enum qp
 lookup(const char *name, uint32_t mask)
@@ -56,7 +58,7 @@ static void
 set_int(struct query_values *q, enum qp p, const char *s, struct invalid *inv)
 {
 	const struct qp_def *d = &qp_defs[p];
-	struct invalid_more more = { .text = s };
+	struct invalid_more more = {.text = s};
 	int64_t n;
 
 	errno = 0;
@@ -81,7 +83,7 @@ static void
 set_str(struct query_values *q, enum qp p, char *s, struct invalid *inv)
 {
 	const struct qp_def *d = &qp_defs[p];
-	struct invalid_more more = { .text = s, .bound = d->max };
+	struct invalid_more more = {.text = s, .bound = d->max};
 	char *c;
 
 	if (strlen(s) > (size_t)d->max) {
@@ -97,12 +99,11 @@ set_str(struct query_values *q, enum qp p, char *s, struct invalid *inv)
 static void
 set_time(struct query_values *q, enum qp p, const char *s, struct invalid *inv)
 {
-	struct invalid_more more = { .text = s,
-		.error = "not an ISO 8601 date-time, date or Unix time" };
+	struct invalid_more more = {
+	    .text = s, .error = "not an ISO 8601 date-time, date or Unix time"};
 
 	if (ax_ts_parse(s, &q->v[p].us) == -1)
-		invalid_add(inv, INV_DATETIME, "query", qp_defs[p].name,
-		    &more);
+		invalid_add(inv, INV_DATETIME, "query", qp_defs[p].name, &more);
 }
 
 /* `pair` is "name=value" or "name", NUL-terminated, and is decoded in place. */
@@ -144,8 +145,8 @@ set_pair(struct query_values *q, char *pair, uint32_t mask, uint32_t *seen,
 }
 
 int
-query_parse(struct query_values *q, const char *qs, uint32_t mask,
-    struct invalid *inv)
+query_parse(
+    struct query_values *q, const char *qs, uint32_t mask, struct invalid *inv)
 {
 	char *pair, *next;
 	uint32_t seen = 0;
@@ -196,8 +197,8 @@ wire_time(const struct query_values *q, enum qp p)
 }
 
 void
-query_to_args(const struct query_values *q, enum query what,
-    struct query_args *a)
+query_to_args(
+    const struct query_values *q, enum query what, struct query_args *a)
 {
 	memset(a, 0, sizeof(*a));
 	a->query = what;
@@ -265,8 +266,8 @@ query_next(struct buf *b, const char *path, const struct query_values *q,
 	buf_adds(b, path);
 	buf_addc(b, '?');
 	for (i = 0; i < QP_MAX; i++) {
-		if ((mask & QP_BIT(i)) == 0 || !q->v[i].set ||
-		    i == QP_OFFSET || i == QP_CURSOR)
+		if ((mask & QP_BIT(i)) == 0 || !q->v[i].set || i == QP_OFFSET ||
+		    i == QP_CURSOR)
 			continue;
 		buf_printf(b, "%s=", qp_defs[i].name);
 		if (qp_defs[i].type == QPT_INT)

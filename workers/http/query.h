@@ -30,12 +30,14 @@ enum qp {
 #define QP_BIT(p) (1u << (p))
 
 /* The filters of a page and of a summary. */
+/* clang-format off */
 #define QP_FILTERS                                                         \
 	(QP_BIT(QP_DECISION) | QP_BIT(QP_ACTION) | QP_BIT(QP_ACTION_PREFIX) | \
 	    QP_BIT(QP_RISK_MIN) | QP_BIT(QP_RISK_MAX) | QP_BIT(QP_AFTER) |    \
 	    QP_BIT(QP_BEFORE))
 #define QP_PAGE \
 	(QP_FILTERS | QP_BIT(QP_LIMIT) | QP_BIT(QP_OFFSET) | QP_BIT(QP_CURSOR))
+/* clang-format on */
 
 enum qp_type {
 	QPT_INT,   /* min..max */
@@ -70,8 +72,8 @@ struct query_values {
  * items in *invalid (or none of them: out of memory). query_free() in either
  * case.
  */
-int query_parse(struct query_values *, const char *qs, uint32_t mask,
-    struct invalid *);
+int query_parse(
+    struct query_values *, const char *qs, uint32_t mask, struct invalid *);
 void query_free(struct query_values *);
 
 /* Which pair of bounds is the wrong way round. */
@@ -79,8 +81,8 @@ enum query_range { QR_OK, QR_RISK, QR_DATE };
 enum query_range query_ranges(const struct query_values *);
 
 /* The message to the store; strings belong to the values. */
-void query_to_args(const struct query_values *, enum query,
-    struct query_args *);
+void
+query_to_args(const struct query_values *, enum query, struct query_args *);
 
 /* Writes "name":value for parameter p: a number, a string, a time or null. */
 void query_put(struct jw *, const struct query_values *, enum qp p);

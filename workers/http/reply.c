@@ -10,6 +10,7 @@
 #include "common/jw.h"
 #include "workers/http/reply.h"
 
+/* clang-format off */
 const struct error_def error_defs[ERR_MAX] = {
 	[ERR_BAD_REQUEST] = { 400, "BAD_REQUEST",
 	    "The request is not well-formed HTTP.", 0 },
@@ -60,6 +61,7 @@ const struct error_def error_defs[ERR_MAX] = {
 	[ERR_INTERNAL] = { 500, "INTERNAL_SERVER_ERROR",
 	    "The server failed; the log has the request id.", 0 },
 };
+/* clang-format on */
 
 void
 reply_json(struct http_req *req, int status, const char *text, size_t len)
@@ -93,7 +95,8 @@ begin(struct jw *w, struct buf *b, enum api_error e)
 static void
 finish(struct http_req *req, struct jw *w, enum api_error e)
 {
-	static const char last[] = "{\"detail\":{\"code\":"
+	static const char last[] =
+	    "{\"detail\":{\"code\":"
 	    "\"INTERNAL_SERVER_ERROR\",\"message\":\"Out of memory.\"}}";
 
 	jw_obj_end(w);
@@ -123,8 +126,8 @@ reply_error_retry(struct http_req *req, enum api_error e, unsigned retry_s,
 
 	begin(&w, &b, e);
 	if (e == ERR_UNAUTHORIZED)
-		http_reply_header(req, "www-authenticate",
-		    "Bearer realm=\"archillx\"");
+		http_reply_header(
+		    req, "www-authenticate", "Bearer realm=\"archillx\"");
 	else {
 		if (details == NULL)
 			details = "{}";
@@ -135,8 +138,8 @@ reply_error_retry(struct http_req *req, enum api_error e, unsigned retry_s,
 		jw_kstr(&w, "request_id", req->request_id);
 	/* A time to come back belongs only to what may be repeated. */
 	if (error_defs[e].retry_s != 0)
-		retry_after(req,
-		    retry_s != 0 ? retry_s : error_defs[e].retry_s);
+		retry_after(
+		    req, retry_s != 0 ? retry_s : error_defs[e].retry_s);
 	finish(req, &w, e);
 }
 
@@ -175,8 +178,8 @@ reply_rate_limited(struct http_req *req, enum http_bucket bucket,
 	struct jw w;
 
 	begin(&w, &b, ERR_RATE_LIMITED);
-	jw_kstr(&w, "bucket", bucket == HTTP_BUCKET_HIGH_RISK ? "high_risk" :
-	    "default");
+	jw_kstr(&w, "bucket",
+	    bucket == HTTP_BUCKET_HIGH_RISK ? "high_risk" : "default");
 	jw_kuint(&w, "limit", limit);
 	jw_kuint(&w, "reset_after_s", reset_s);
 	finish(req, &w, ERR_RATE_LIMITED);

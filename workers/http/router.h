@@ -42,7 +42,7 @@ struct route {
 extern const struct route api_routes[];
 extern const unsigned api_nroutes;
 
-#define ROUTE_NAME_MAX 128
+#define ROUTE_NAME_MAX	128
 #define ROUTE_ALLOW_MAX 64
 
 struct route_match {

@@ -7,6 +7,7 @@
 #include "common/util.h"
 #include "workers/http/api.h"
 
+/* clang-format off */
 /* What every action through the gate can answer. */
 #define ERR_GATE                                                             \
 	(ERR_BIT(ERR_SKILL_NOT_FOUND) | ERR_BIT(ERR_IDEM_KEY) |               \
@@ -108,3 +109,4 @@ const struct route api_routes[] = {
 	    .answer = "MigrationState" },
 };
 const unsigned api_nroutes = AX_NELEM(api_routes);
+/* clang-format on */

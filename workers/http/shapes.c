@@ -9,6 +9,7 @@
 #include "common/util.h"
 #include "workers/http/shapes.h"
 
+/* clang-format off */
 #define END { NULL, NULL, 0, NULL }
 
 static const struct field root_fields[] = {
@@ -343,17 +344,18 @@ const struct shape shapes[] = {
 	    invalid_fields },
 };
 const unsigned nshapes = AX_NELEM(shapes);
+/* clang-format on */
 
 /* The types that JSON Schema knows by name. */
 static const struct {
 	const char *type, *name, *format;
 } simple_types[] = {
-	{ "string", "string", NULL },
-	{ "integer", "integer", NULL },
-	{ "number", "number", NULL },
-	{ "boolean", "boolean", NULL },
-	{ "object", "object", NULL },
-	{ "time", "string", "date-time" },
+    {"string", "string", NULL},
+    {"integer", "integer", NULL},
+    {"number", "number", NULL},
+    {"boolean", "boolean", NULL},
+    {"object", "object", NULL},
+    {"time", "string", "date-time"},
 };
 
 static bool
@@ -430,7 +432,7 @@ shape_type(struct jw *w, const char *type)
 	if (type[0] == '[' || type[0] == '{')
 		put_container(w, type);
 	else if (strcmp(type, "any") != 0 && !put_simple(w, type) &&
-	    !put_reference(w, type))
+		 !put_reference(w, type))
 		put_words(w, type);
 	jw_obj_end(w);
 }
