@@ -160,7 +160,7 @@ time_queries(struct db *db, struct projector *p, long hours)
 	time_query(db, p, "summary, all", q);
 	q.after_us = BASE_US + 1234567;
 	q.before_us = BASE_US + (uint64_t)hours * 3600000000 - 1234567;
-	time_query(db, p, "summary, a range with partial hours", q);
+	time_query(db, p, "summary, a range with partial minutes", q);
 	q.before_us = 0;
 	q.after_us = BASE_US + (uint64_t)hours * 3600000000 - 100000000;
 	time_query(db, p, "summary, the last 100 s", q);

@@ -162,6 +162,8 @@ random_filter(enum query what)
 		q.after_us -= q.after_us % (uint64_t)ROLLUP_HOUR_US;
 	if (rnd(6) == 0)
 		q.before_us -= q.before_us % (uint64_t)ROLLUP_DAY_US;
+	if (rnd(6) == 0)
+		q.after_us -= q.after_us % (uint64_t)ROLLUP_MINUTE_US;
 	if (rnd(6) == 0) /* exactly a row's time */
 		q.before_us = rows[rnd((uint32_t)nrows)].us;
 	return (q);

@@ -2,9 +2,9 @@
 /*
  * Counting queries. Filters on action, decision and risk select classes, which
  * are in memory; what remains is adding up n and latest per class over a range
- * of time: whole days and hours from the rollups, the partial hours at both
- * ends from the index (class, created_at). Exact for every range, and it must
- * never walk rows outside those two hours.
+ * of time: whole days, hours and minutes from the rollups, the partial minutes
+ * at both ends from the index (class, created_at). Exact for every range, and
+ * it must never walk rows outside those two minutes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -139,21 +139,34 @@ div_up(int64_t v, int64_t unit)
 	return (v / unit + (v % unit > 0));
 }
 
-/* Whole hours [h0, h1): days inside, hours at the ends. */
+/*
+ * Whole units [u0, u1) of level i of the spans, counted in the largest units
+ * that fit: smaller ones only at the ends.
+ */
 static enum db_rc
-add_hours(struct db *db, const struct class_set *set, struct tally *t,
-    int64_t h0, int64_t h1)
+add_units(struct db *db, const struct class_set *set, struct tally *t,
+    unsigned i, int64_t u0, int64_t u1)
 {
-	int64_t d0 = div_up(h0, 24), d1 = h1 / 24;
+	static const struct {
+		enum rollup_span span;
+		int64_t per_next; /* 0: the largest */
+	} level[] = {
+		{ ROLLUP_MINUTE, 60 }, { ROLLUP_HOUR, 24 }, { ROLLUP_DAY, 0 }
+	};
+	int64_t per = level[i].per_next, n0 = 0, n1 = 0;
 	enum db_rc rc;
 
-	if (d0 >= d1)
-		return (add_rollups(db, set, t, ROLLUP_HOUR, h0, h1));
-	rc = add_rollups(db, set, t, ROLLUP_HOUR, h0, d0 * 24);
+	if (per > 0) {
+		n0 = div_up(u0, per);
+		n1 = u1 / per;
+	}
+	if (n0 >= n1)
+		return (add_rollups(db, set, t, level[i].span, u0, u1));
+	rc = add_rollups(db, set, t, level[i].span, u0, n0 * per);
 	if (rc == DB_OK)
-		rc = add_rollups(db, set, t, ROLLUP_DAY, d0, d1);
+		rc = add_units(db, set, t, i + 1, n0, n1);
 	if (rc == DB_OK)
-		rc = add_rollups(db, set, t, ROLLUP_HOUR, d1 * 24, h1);
+		rc = add_rollups(db, set, t, level[i].span, n1 * per, u1);
 	return (rc);
 }
 
@@ -161,23 +174,23 @@ static enum db_rc
 count_range(struct db *db, const struct class_set *set, struct time_range r,
     struct tally *t)
 {
-	/* No time is before 1970; far beyond any time: year 200000. */
+	/* No time is before 1970, nor after the year 200000. */
+	const int64_t far = 72000000 * ROLLUP_DAY_US;
 	int64_t lo = r.from < 0 ? 0 : r.from;
-	int64_t far = 72000000 * ROLLUP_DAY_US, h0, h1;
-	int64_t hi = r.below > far ? far : r.below;
+	int64_t hi = r.below > far ? far : r.below, m0, m1;
 	enum db_rc rc;
 
 	if (r.from == INT64_MIN && r.below == INT64_MAX)
 		return (add_rollups(db, set, t, ROLLUP_ALL, 0, 1));
-	h0 = div_up(lo, ROLLUP_HOUR_US);
-	h1 = hi / ROLLUP_HOUR_US;
-	if (h0 >= h1)
+	m0 = div_up(lo, ROLLUP_MINUTE_US);
+	m1 = hi / ROLLUP_MINUTE_US;
+	if (m0 >= m1)
 		return (add_rows(db, set, t, lo, hi));
-	rc = add_rows(db, set, t, lo, h0 * ROLLUP_HOUR_US);
+	rc = add_rows(db, set, t, lo, m0 * ROLLUP_MINUTE_US);
 	if (rc == DB_OK)
-		rc = add_hours(db, set, t, h0, h1);
+		rc = add_units(db, set, t, 0, m0, m1);
 	if (rc == DB_OK)
-		rc = add_rows(db, set, t, h1 * ROLLUP_HOUR_US, hi);
+		rc = add_rows(db, set, t, m1 * ROLLUP_MINUTE_US, hi);
 	return (rc);
 }
 

@@ -9,7 +9,7 @@
 /*
  * The enumerated queries over the projection. All are bounded: a page touches
  * as many rows as it skips and shows, a count reads rollups plus the rows of
- * at most two partial hours.
+ * at most two partial minutes.
  */
 #define QUERY_LIMIT_MAX	 1000
 #define QUERY_OFFSET_MAX 10000

@@ -70,6 +70,7 @@ rollup_add(struct rollup *r, int64_t class, int64_t created_us)
 {
 	static const int64_t unit[ROLLUP_SPANS] = {
 		[ROLLUP_ALL] = INT64_MAX,
+		[ROLLUP_MINUTE] = ROLLUP_MINUTE_US,
 		[ROLLUP_HOUR] = ROLLUP_HOUR_US,
 		[ROLLUP_DAY] = ROLLUP_DAY_US,
 	};

@@ -7,15 +7,22 @@
 #include "workers/store/db.h"
 
 /*
- * Counts by time and class. Three spans are kept: hours and days (since 1970,
- * UTC) for ranges, and one row a class for all time, so that a summary reads
- * few rows however many there are. Added up in memory for one batch, then put
- * into the database in the batch's transaction.
+ * Counts by time and class. Four spans are kept: minutes, hours and days
+ * (since 1970, UTC) for ranges, and one row a class for all time, so that a
+ * summary reads few rows however many there are. Added up in memory for one
+ * batch, then put into the database in the batch's transaction.
  */
-enum rollup_span { ROLLUP_ALL, ROLLUP_HOUR, ROLLUP_DAY, ROLLUP_SPANS };
+enum rollup_span {
+	ROLLUP_ALL,
+	ROLLUP_MINUTE,
+	ROLLUP_HOUR,
+	ROLLUP_DAY,
+	ROLLUP_SPANS
+};
 
-#define ROLLUP_HOUR_US INT64_C(3600000000)
-#define ROLLUP_DAY_US  (24 * ROLLUP_HOUR_US)
+#define ROLLUP_MINUTE_US INT64_C(60000000)
+#define ROLLUP_HOUR_US	 (60 * ROLLUP_MINUTE_US)
+#define ROLLUP_DAY_US	 (24 * ROLLUP_HOUR_US)
 
 struct rollup;
 

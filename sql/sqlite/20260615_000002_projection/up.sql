@@ -29,7 +29,7 @@ CREATE TABLE ah_audit_class (
 -- step
 CREATE INDEX ix_ah_audit_log_class ON ah_audit_log (class, created_at, id)
 -- step
--- span 0: all time (start 0), 1: hours, 2: days since 1970.
+-- span 0: all time (start 0); 1: minutes, 2: hours, 3: days since 1970.
 CREATE TABLE ah_audit_rollup (
 	span INTEGER NOT NULL,
 	start INTEGER NOT NULL,
