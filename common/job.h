@@ -5,8 +5,11 @@
 #include <stdint.h>
 
 /*
- * The job memfd: what the broker tells archillx-runner, the first program
- * inside every sandbox. Host byte order, both ends are the same build. The
+ * Between the launcher and archillx-runner, process 1 of every sandbox: over a
+ * SOCK_SEQPACKET socket the runner gets one byte with four descriptors (job,
+ * stdin, stdout, stderr), once, and answers with one struct job_status.
+ *
+ * The job is a memfd: what the broker tells the runner. Host byte order, both ends are the same build. The
  * head; then filter_len struct sock_filter; then argc and envc strings, each
  * with its NUL; then nfiles times struct job_file_head, the path with its NUL,
  * the contents. Nothing in between and nothing behind.
@@ -14,8 +17,7 @@
 #define JOB_MAGIC   0x316a7861u /* "axj1" */
 #define JOB_ARG_MAX 96
 #define JOB_ENV_MAX 16
-#define JOB_FD	    3 /* in the runner: the job */
-#define JOB_STATUS  4 /* in the runner: where struct job_status goes */
+#define JOB_SOCK    3 /* in the runner: to and from the launcher */
 #define JOB_RUNNER  "/.runner"
 #define JOB_DIR	    "/work"
 #define JOB_TMP	    ".tmp" /* below JOB_DIR; /tmp leads here */

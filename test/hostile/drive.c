@@ -386,6 +386,7 @@ start(struct proc *p, enum proc_role role)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) == -1)
 		fatal("socketpair");
 	if ((p->pid = fork()) == 0) {
+		(void)dup2(open("/dev/null", O_RDWR), 0);
 		if (role == PROC_LAUNCHER && cgroup_enter(&me.cg) == -1)
 			log_warn("cgroup_enter");
 		if (dup2(sv[1], 3) == -1 || (sv[1] == 3 &&

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * archillx-runner: process 1 of every sandbox. It reads the job from descriptor
- * 3, writes the job's files, starts the program under its limits and its
- * system call filter, reaps, reports the program's exact wait status on
- * descriptor 4 and ends, which ends the sandbox. What goes wrong before the
- * program runs is said on stderr, and no status is written.
+ * archillx-runner: process 1 of every sandbox. It waits on descriptor 3 for
+ * the descriptors of its one job, writes the job's files, starts the program
+ * under its limits and its system call filter, reaps, reports the program's
+ * exact wait status on descriptor 3 and ends, which ends the sandbox. What
+ * goes wrong before the program runs is said on stderr, without a status.
  *
  * It must never interpret what the job contains, never outlive the program,
  * and never let it have a descriptor above 2. No library besides libc: it is
@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -68,20 +69,53 @@ take_strings(char **p, char *end, uint32_t n, char **out)
 	out[n] = NULL;
 }
 
+/* Waits for the job; stdin, stdout and stderr become the program's. */
+static int
+receive_job(void)
+{
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(4 * sizeof(int))];
+	} c;
+	int fds[4], i;
+	char go;
+	struct iovec iov = { &go, 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &c, .msg_controllen = sizeof(c.space) };
+	ssize_t n;
+
+	do {
+		n = recvmsg(JOB_SOCK, &m, MSG_CMSG_CLOEXEC);
+	} while (n == -1 && errno == EINTR);
+	if (n == 0)
+		_exit(0); /* not needed any more */
+	if (n != 1 || m.msg_controllen < CMSG_LEN(sizeof(fds)) ||
+	    c.h.cmsg_type != SCM_RIGHTS ||
+	    c.h.cmsg_len != CMSG_LEN(sizeof(fds)))
+		fail("job: malformed message", n == -1 ? errno : 0);
+	memcpy(fds, CMSG_DATA(&c.h), sizeof(fds));
+	for (i = 1; i < 4; i++) {
+		if (dup2(fds[i], i - 1) == -1 || close(fds[i]) == -1)
+			fail("job: descriptors", errno);
+	}
+	return (fds[0]);
+}
+
 static void
-load_job(struct job *j)
+load_job(struct job *j, int fd)
 {
 	struct stat st;
 	uint64_t filter;
 	char *p;
 
-	if (fstat(JOB_FD, &st) == -1)
+	if (fstat(fd, &st) == -1)
 		fail("job", errno);
 	if (st.st_size < (off_t)sizeof(*j->head))
 		fail("job: too short", 0);
-	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, JOB_FD, 0);
+	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (p == MAP_FAILED)
 		fail("job: mmap", errno);
+	(void)close(fd);
 	j->head = (const struct job_head *)(const void *)p;
 	j->end = p + st.st_size;
 	filter = (uint64_t)j->head->filter_len * sizeof(struct sock_filter);
@@ -280,14 +314,15 @@ main(void)
 	pid_t main_pid, pid;
 
 	/* The program has our uid: keep it out of our /proc and memory. */
-	if (prctl(PR_SET_DUMPABLE, 0) == -1 ||
+	if (fcntl(JOB_SOCK, F_SETFD, FD_CLOEXEC) == -1 ||
+	    prctl(PR_SET_DUMPABLE, 0) == -1 ||
 	    prctl(PR_SET_PDEATHSIG, SIGKILL) == -1)
 		fail("prctl", errno);
-	load_job(&j);
+	load_job(&j, receive_job());
 	write_files(&j);
 	main_pid = start_program(&j);
 	/* A pipe held by us would hide the end of the program's output. */
-	(void)syscall(SYS_close_range, 0u, (unsigned)JOB_FD, 0);
+	(void)syscall(SYS_close_range, 0u, (unsigned)JOB_SOCK - 1, 0);
 	do {
 		pid = wait4(-1, &status, 0, &ru);
 	} while (pid != main_pid && (pid != -1 || errno == EINTR));
@@ -295,6 +330,6 @@ main(void)
 		_exit(EXIT_SETUP);
 	s.wait_status = status;
 	s.maxrss = (uint64_t)ru.ru_maxrss * 1024;
-	_exit(write(JOB_STATUS, &s, sizeof(s)) == (ssize_t)sizeof(s) ? 0 :
+	_exit(write(JOB_SOCK, &s, sizeof(s)) == (ssize_t)sizeof(s) ? 0 :
 	    EXIT_SETUP);
 }

@@ -34,27 +34,21 @@ child_fail(const char *step)
 	_exit(126);
 }
 
-/* Descriptors 0 to 4, in two passes so that none is overwritten too early. */
+/* Descriptors 0 to 3, in two passes so that none is overwritten too early. */
 static int
-place(const struct start_fds *f)
+place(int sock, int err)
 {
-	const int from[] = { f->in, f->out, f->err, f->job, f->status };
-	int high[5], i;
+	int high_sock = fcntl(sock, F_DUPFD, HIGH_FD);
+	int high_err = fcntl(err, F_DUPFD, HIGH_FD);
 
-	for (i = 0; i < 5; i++) {
-		if ((high[i] = fcntl(from[i], F_DUPFD, HIGH_FD)) == -1)
-			return (-1);
-	}
-	for (i = 0; i < 5; i++) {
-		if (dup2(high[i], i) == -1)
-			return (-1);
-	}
+	if (high_sock == -1 || high_err == -1 || dup2(0, 1) == -1 ||
+	    dup2(high_err, 2) == -1 || dup2(high_sock, JOB_SOCK) == -1)
+		return (-1);
 	return (0);
 }
 
 static void __attribute__((noreturn))
-child(char *const *argv, const struct start_fds *f, const int *procs,
-    int nprocs)
+child(char *const *argv, int sock, int err, const int *procs, int nprocs)
 {
 	static char *const no_env[] = { NULL };
 	sigset_t none;
@@ -64,13 +58,13 @@ child(char *const *argv, const struct start_fds *f, const int *procs,
 		(void)signal(sig, SIG_DFL);
 	for (i = 0; i < nprocs; i++) {
 		if (write(procs[i], "0", 1) != 1) {
-			(void)dup2(f->err, 2);
+			(void)dup2(err, 2);
 			child_fail("cgroup.procs");
 		}
 	}
-	if (place(f) == -1)
+	if (place(sock, err) == -1)
 		child_fail("descriptors");
-	if (syscall(SYS_close_range, (unsigned)JOB_STATUS + 1, ~0u, 0) == -1)
+	if (syscall(SYS_close_range, (unsigned)JOB_SOCK + 1, ~0u, 0) == -1)
 		child_fail("close_range");
 	/* The launcher's death ends the sandbox; --die-with-parent repeats it
 	 * after bubblewrap's own changes of identity. */
@@ -83,7 +77,7 @@ child(char *const *argv, const struct start_fds *f, const int *procs,
 }
 
 pid_t
-start_bwrap(char *const *argv, const struct start_fds *f, const int *procs,
+start_bwrap(char *const *argv, int sock, int err, const int *procs,
     int nprocs)
 {
 	pid_t parent = getpid(), pid;
@@ -92,7 +86,7 @@ start_bwrap(char *const *argv, const struct start_fds *f, const int *procs,
 	if (pid == 0) {
 		if (getppid() != parent)
 			_exit(126);
-		child(argv, f, procs, nprocs);
+		child(argv, sock, err, procs, nprocs);
 	}
 	return (pid);
 }

@@ -4,16 +4,13 @@
 
 #include <sys/types.h>
 
-/* What becomes descriptors 0 to 4 of bubblewrap; the caller keeps its own. */
-struct start_fds {
-	int job, in, out, err, status;
-};
-
 /*
  * Forks and executes bubblewrap with this argument vector and no environment.
- * The child first joins the groups behind `procs`. Its pid, or -1 with errno.
+ * The child first joins the groups behind `procs`. Its descriptors: 0 and 1
+ * are the caller's 0, 2 is `err`, 3 is `sock`, nothing else. The caller keeps
+ * its own. The pid, or -1 with errno.
  */
-pid_t start_bwrap(char *const *argv, const struct start_fds *,
-    const int *procs, int nprocs);
+pid_t start_bwrap(char *const *argv, int sock, int err, const int *procs,
+    int nprocs);
 
 #endif
