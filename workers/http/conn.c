@@ -310,6 +310,7 @@ static void
 linger(struct conn *c)
 {
 	drop_input(c);
+	c->unread = true;
 	if (c->eof || shutdown(c->fd, SHUT_WR) == -1) {
 		conn_close(c);
 		return;
