@@ -26,6 +26,7 @@
 #define WORDS_MAX      128
 #define POINTS_MAX     100
 #define PATH_TEXT_MAX  4096
+#define OPERATION_MAX  64
 
 struct words {
 	char **w;
@@ -210,6 +211,8 @@ check_lower(struct load *l, const char *key, char *word)
 {
 	char *s;
 
+	if (strlen(word) >= OPERATION_MAX)
+		return (fail(l, key, "\"%.64s\" is too long", word));
 	for (s = word; *s != '\0'; s++)
 		*s = (char)tolower((unsigned char)*s);
 	return (check_plain(l, key, word));
@@ -621,7 +624,7 @@ governor_nrules(const struct governor *g)
 /* A request, as the rules look at it. */
 struct view {
 	const struct gov_request *rq;
-	char operation[32]; /* trimmed, lower case; empty: none */
+	char operation[OPERATION_MAX]; /* trimmed, lower case; empty: none */
 	bool has_path;
 	bool path_unclear; /* too long to tell: every path rule holds */
 	char path[PATH_TEXT_MAX]; /* normalised */
@@ -640,7 +643,7 @@ view_operation(struct view *w, const json_t *v)
 	while (n > 0 && isspace((unsigned char)s[n - 1]))
 		n--;
 	if (n >= sizeof(w->operation))
-		return; /* longer than any word of a rule that could match */
+		return; /* longer than any word of a rule */
 	for (i = 0; i < n; i++)
 		w->operation[i] = (char)tolower((unsigned char)s[i]);
 }

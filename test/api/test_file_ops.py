@@ -188,6 +188,23 @@ def test_bad_inputs(ax):
     assert r.status == 422, r
 
 
+def test_bad_inputs_without_validation(make_ax):
+    ax = make_ax(ENABLE_SKILL_VALIDATION="no")
+    put(ax, "keep", b"k")
+    for inputs, says in (
+            ({}, "operation and path required"),
+            ({"operation": "read"}, "operation and path required"),
+            ({"operation": 7, "path": "x"}, "operation and path required"),
+            ({"operation": "", "path": "x"}, "operation and path required"),
+            ({"operation": "chmod", "path": "x"}, "unknown operation: chmod"),
+            ({"operation": "write", "path": "keep", "content": 5},
+             "content must be a string")):
+        r = ax.invoke("file_ops", inputs)
+        assert r.status == 200 and r.json()["success"] is False, (inputs, r)
+        assert r.json()["error"] == says
+    assert good(ax, " READ ", "keep")["content"] == "k"
+
+
 def test_names_at_their_limits(ax):
     name = "n" * 255
     good(ax, "write", name, content="x")

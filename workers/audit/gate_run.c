@@ -196,28 +196,56 @@ gate_end_without(struct permit *p, enum end_state end, const char *state,
 
 /* ---- starting ---- */
 
+/* Without blanks around it, in lower case; FOP_MAX when unknown. */
+static enum file_op
+operation_of(const char *text)
+{
+	char lower[16];
+	size_t i, n;
+
+	text += strspn(text, " \t\r\n");
+	n = strcspn(text, " \t\r\n");
+	if (n >= sizeof(lower) || text[n + strspn(text + n, " \t\r\n")] !=
+	    '\0')
+		return (FOP_MAX);
+	for (i = 0; i < n; i++)
+		lower[i] = text[i] >= 'A' && text[i] <= 'Z' ?
+		    (char)(text[i] - 'A' + 'a') : text[i];
+	lower[n] = '\0';
+	return (file_op_parse(lower));
+}
+
+/*
+ * Why the inputs are no file operation, or NULL. The schema says it earlier
+ * and better, but ENABLE_SKILL_VALIDATION may be off.
+ */
+static const char *
+files_refusal(const json_t *args, char *out, size_t size)
+{
+	const char *op = json_string_value(json_object_get(args, "operation"));
+	const char *path = json_string_value(json_object_get(args, "path"));
+	const json_t *content = json_object_get(args, "content");
+
+	if (op == NULL || *op == '\0' || path == NULL || *path == '\0')
+		return ("operation and path required");
+	if (content != NULL && !json_is_string(content))
+		return ("content must be a string");
+	if (operation_of(op) != FOP_MAX)
+		return (NULL);
+	(void)snprintf(out, size, "unknown operation: %s", op);
+	return (out);
+}
+
 static int
 start_files(struct permit *p)
 {
 	struct gate *g = p->gate;
-	const char *op, *path;
 	const json_t *content = json_object_get(p->args, "content");
-	char lower[16];
-	size_t i;
 
-	op = json_string_value(json_object_get(p->args, "operation"));
-	path = json_string_value(json_object_get(p->args, "path"));
-	if (op == NULL || path == NULL ||
-	    ax_strlcpy(lower, op, sizeof(lower)) >= sizeof(lower))
-		return (-1);
-	for (i = 0; lower[i] != '\0'; i++) {
-		if (lower[i] >= 'A' && lower[i] <= 'Z')
-			lower[i] = (char)(lower[i] - 'A' + 'a');
-	}
-	if (file_op_parse(lower) == FOP_MAX)
-		return (-1);
 	metric_inc(g->slot, MC_FILE_OPS);
-	return (g->ops->file_op(g->arg, p->number, file_op_parse(lower), path,
+	return (g->ops->file_op(g->arg, p->number, operation_of(
+	    json_string_value(json_object_get(p->args, "operation"))),
+	    json_string_value(json_object_get(p->args, "path")),
 	    json_string_value(content), json_string_length(content)));
 }
 
@@ -235,12 +263,20 @@ start_sandbox(struct permit *p)
 static void
 start(struct permit *p)
 {
+	const char *why = NULL;
+	char text[128];
 	int r;
 
 	p->state = PERMIT_RUNNING;
 	if (p->cancelled) {
 		gate_end_without(p, END_KILLED, "not_started",
 		    "cancelled before it started");
+		return;
+	}
+	if (!p->sandboxed)
+		why = files_refusal(p->args, text, sizeof(text));
+	if (why != NULL) {
+		gate_end_without(p, END_REFUSED, "not_started", why);
 		return;
 	}
 	r = p->sandboxed ? start_sandbox(p) : start_files(p);
