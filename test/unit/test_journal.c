@@ -479,6 +479,7 @@ a_file_is_not_written_after_a_failed_sync(void **state)
 {
 	struct box *x = *state;
 	struct journal *j = must_open(x);
+	char cmd[120];
 	size_t n, n2;
 	char *s;
 
@@ -494,16 +495,62 @@ a_file_is_not_written_after_a_failed_sync(void **state)
 	assert_int_equal(journal_nsegments(j), 2);
 	assert_int_equal(jfault_calls("ftruncate"), 0);
 	free(s);
+	/* the archive has what was committed and not a byte more */
 	s = slurp(x, journal_segment(j, 0)->name, &n2);
-	assert_int_equal(n, n2); /* the refused bytes are still there, */
-	assert_true(journal_segment(j, 0)->committed < n2);
-	assert_non_null(strstr(journal_segment(j, 0)->name, ".cut-"));
+	assert_true(journal_segment(j, 0)->committed == n2 && n2 < n);
 	free(s);
-	assert_int_equal(journal_seq(j), 2); /* but they never had a seq */
+	/* the file itself is kept as it is */
+	snprintf(cmd, sizeof(cmd), "grep -q refused %s/recovered/*.failed",
+	    x->path);
+	assert_int_equal(system(cmd), 0);
+	assert_int_equal(journal_seq(j), 2); /* what was refused has no seq */
 	add_n(j, x, 1);
 	j = reopen(j, x);
 	assert_int_equal(x->visited, 3);
 	journal_close(j);
+}
+
+/* Killed at every call of the replacement: the next start finishes it. */
+static void
+killed_while_replacing(void **state)
+{
+	static const char *const ops[] = { "open", "write", "fsync", "rename",
+		"unlink", "fdatasync", "fallocate" };
+	struct box *x = *state;
+	uint64_t seq = 0;
+	struct journal *j;
+	char spec[60];
+	int status;
+	unsigned i, nth;
+	pid_t pid;
+
+	for (i = 0; i < AX_NELEM(ops) * 6; i++) {
+		nth = 1 + i % 6;
+		if ((pid = fork()) == 0) {
+			j = open_it(x);
+			if (j == NULL)
+				_exit(9);
+			add(j, x, "kept");
+			if (journal_commit(j) == -1)
+				_exit(8);
+			faults("op=fdatasync,err=EIO");
+			add(j, x, "refused");
+			(void)journal_commit(j);
+			snprintf(spec, sizeof(spec), "op=%s,nth=%u,kill=1",
+			    ops[i / 6], nth);
+			faults(spec);
+			(void)journal_repair(j);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+		faults("");
+		j = must_open(x);
+		assert_true(journal_seq(j) > seq);
+		assert_int_equal(x->visited, journal_seq(j));
+		seq = journal_seq(j);
+		journal_close(j);
+	}
 }
 
 static void
@@ -639,6 +686,7 @@ main(void)
 		T(single_faults),
 		T(interrupted_and_short_writes_are_no_errors),
 		T(a_file_is_not_written_after_a_failed_sync),
+		T(killed_while_replacing),
 		T(committed_lines_that_vanished_are_fatal),
 		T(a_dropped_write_is_found),
 		T(room_is_reserved),

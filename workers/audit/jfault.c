@@ -176,7 +176,7 @@ void
 jfault_start(int dirfd)
 {
 	F.watch_dir = dirfd;
-	F.watch_name = "fault";
+	F.watch_name = ".fault";
 }
 
 const struct jio *

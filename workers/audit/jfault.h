@@ -31,7 +31,7 @@
 int jfault_set(const char *spec, char *err, size_t errlen);
 /*
  * For archillx-audit: takes AX_FAULT from the environment; the table to use.
- * A file named "fault" in EVIDENCE_DIR, from jfault_start() on, replaces the
+ * A file named ".fault" in EVIDENCE_DIR, from jfault_start() on, replaces the
  * rules whenever it changed; when it goes, so do they.
  */
 const struct jio *jfault_from_environment(void);

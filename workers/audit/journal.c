@@ -203,7 +203,6 @@ journal_commit(struct journal *j)
 	}
 	started = ax_mono_us();
 	if (j->io->fdatasync(j->fd) == -1) {
-		j->suspect = true;
 		journal_fail(j, JOURNAL_VERIFY, "fdatasync");
 		return (refuse_batch(j));
 	}

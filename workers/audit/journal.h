@@ -37,15 +37,16 @@ struct journal_conf {
 struct segment {
 	uint64_t num;
 	uint64_t first_seq; /* of its first line, there or to come */
-	uint64_t committed; /* bytes that count; there may be more behind */
+	uint64_t committed; /* bytes that count */
 	char name[112];	    /* below EVIDENCE_DIR */
 };
 
 enum journal_state {
 	JOURNAL_OK,
 	JOURNAL_CUT,	/* a write failed: cut back to committed */
-	JOURNAL_VERIFY, /* fdatasync failed: read back past the cache */
-	JOURNAL_MOVE,	/* put the file aside */
+	JOURNAL_VERIFY, /* fdatasync failed: read back past the cache, copy */
+	JOURNAL_RETIRE, /* the copy stands; put the failed file aside */
+	JOURNAL_MOVE,	/* put a healthy or empty file aside */
 	JOURNAL_CREATE, /* start the next segment */
 	JOURNAL_DAMAGED /* committed lines are not on the disk: for good */
 };

@@ -39,7 +39,6 @@ struct journal {
 
 	uint64_t down_since; /* CLOCK_MONOTONIC us; 0: not down */
 	uint64_t refused;    /* lines, since then */
-	bool suspect;	     /* the file may hold more than committed */
 	char moved[112];     /* where the repair put the old segment */
 	uint64_t rotate_at;
 
@@ -59,6 +58,12 @@ void journal_fail(struct journal *, enum journal_state, const char *what);
 int journal_reserve(struct journal *, uint64_t end);
 /* Creates the file of the last segment in the list, empty. */
 int journal_create(struct journal *);
+/* SHA-256 of the first `len` bytes, which also go to `to` (-1: nowhere). -1
+ * with errno; EBADMSG: the file is shorter. */
+int journal_hash_file(const struct jio *, int fd, uint64_t len, int to,
+    uint8_t out[32]);
+/* After the archive has a copy of it: moves the file into recovered/. */
+int journal_retire(struct journal *, uint64_t num);
 /* jrepair.c: puts a healthy, full segment aside and starts the next. */
 void journal_rotate(struct journal *);
 /* jrecover.c */

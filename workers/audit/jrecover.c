@@ -316,6 +316,48 @@ load_segments(struct journal *j, uint64_t *size, char *err, size_t errlen)
 	return (0);
 }
 
+/*
+ * The process died while it replaced a file whose fdatasync had failed: the
+ * archive has the copy already, and the file still lies there. What of it was
+ * committed is the same; the rest was refused.
+ */
+static int
+finish_replacement(struct journal *j, uint64_t *size, char *err,
+    size_t errlen)
+{
+	struct segment *old, *s = journal_active(j);
+	uint8_t a[32], b[32];
+	int fd, r;
+
+	if (j->segs.n < 2 || s->first_seq == 0)
+		return (0);
+	old = s - 1;
+	if (old->first_seq != s->first_seq)
+		return (0);
+	if ((fd = journal_segment_fd(j, j->segs.n - 2)) == -1)
+		return (-1);
+	r = journal_hash_file(j->io, fd, old->committed, -1, a);
+	(void)j->io->close(fd);
+	if (r == 0)
+		r = journal_hash_file(j->io, j->fd, old->committed, -1, b);
+	if (r == -1 || memcmp(a, b, sizeof(a)) != 0) {
+		(void)snprintf(err, errlen, "%s and %s begin with the same "
+		    "line and are not the same", old->name, s->name);
+		return (-1);
+	}
+	log_warnx("journal: finishes the replacement by %s", old->name);
+	(void)j->io->close(j->fd);
+	j->fd = -1;
+	*size = 0;
+	s->first_seq = 0;
+	if (journal_retire(j, old->num) == -1 || journal_create(j) == -1) {
+		(void)snprintf(err, errlen, "replacing " JOURNAL_NAME ": %s",
+		    strerror(errno));
+		return (-1);
+	}
+	return (0);
+}
+
 /* The last segment that begins at or before replay_from; the first: 0. */
 static size_t
 where_to_begin(const struct journal *j)
@@ -360,6 +402,8 @@ journal_recover(struct journal *j, journal_visit visit, void *arg, char *err,
 	(void)snprintf(err, errlen, "out of memory");
 	if (make_folders(j, err, errlen) == -1 ||
 	    load_segments(j, &size, err, errlen) == -1)
+		return (-1);
+	if (finish_replacement(j, &size, err, errlen) == -1)
 		return (-1);
 	start = where_to_begin(j);
 	sc.expect = j->segs.v[start].first_seq;

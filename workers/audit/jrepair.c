@@ -3,7 +3,8 @@
  * The journal after an error. A failed write is cut back to what was
  * committed. A failed fdatasync ends the file: ext4 reports the error once and
  * success from then on over pages that never reached the disk, so what was
- * committed is read back past the cache, compared with its running hash, and a
+ * committed is read back past the cache, compared with its running hash and
+ * copied into the archive; the failed file goes to recovered/ as it is, and a
  * new segment begins. Must never write again to a file whose fdatasync failed,
  * and never open the journal while a step is undone.
  */
@@ -21,6 +22,7 @@
 
 #define READ_CHUNK (1u << 20)
 #define READ_ALIGN 4096
+#define COPY_NAME  JOURNAL_ARCHIVE "/copy.tmp"
 
 /* ---- steps: 0 and the next state set, or -1 ---- */
 
@@ -35,7 +37,6 @@ step_cut(struct journal *j)
 	/* Truncating gave the reserve back, too. */
 	j->reserved = 0;
 	if (j->io->fdatasync(j->fd) == -1) {
-		j->suspect = true;
 		journal_fail(j, JOURNAL_VERIFY, "fdatasync");
 		return (-1);
 	}
@@ -61,46 +62,55 @@ open_uncached(const struct journal *j)
 	return (fd);
 }
 
-/* SHA-256 of the first `len` bytes; -1 with errno; EBADMSG: it is shorter. */
+/* Reads the first `len` bytes, writes them to `to` (-1: nowhere). */
 static int
-hash_file(const struct jio *io, int fd, uint64_t len, uint8_t out[32])
+read_through(const struct jio *io, int fd, uint64_t len, int to, void *b,
+    EVP_MD_CTX *ctx)
+{
+	uint64_t at = 0;
+	ssize_t r;
+
+	while (at < len) {
+		/* O_DIRECT reads at multiples only; a short read is the end. */
+		if (at % READ_ALIGN != 0)
+			r = 0;
+		else
+			r = io->pread(fd, b, READ_CHUNK, (off_t)at);
+		if (r == -1)
+			return (-1);
+		if (r == 0) {
+			errno = EBADMSG;
+			return (-1);
+		}
+		if ((uint64_t)r > len - at)
+			r = (ssize_t)(len - at);
+		if (EVP_DigestUpdate(ctx, b, (size_t)r) != 1 ||
+		    (to != -1 && jio_write_all(io, to, b, (size_t)r) == -1))
+			return (-1);
+		at += (uint64_t)r;
+	}
+	return (0);
+}
+
+int
+journal_hash_file(const struct jio *io, int fd, uint64_t len, int to,
+    uint8_t out[32])
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	void *b = NULL;
-	uint64_t at = 0;
-	ssize_t r = -1;
+	int r = -1;
 
 	if (ctx == NULL || posix_memalign(&b, READ_ALIGN, READ_CHUNK) != 0 ||
 	    EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
 		b = NULL;
 		errno = ENOMEM;
 	} else
-		r = 0;
-	while (r == 0 && at < len) {
-		if ((r = io->pread(fd, b, READ_CHUNK, (off_t)at)) == -1)
-			break;
-		if (r == 0) {
-			errno = EBADMSG;
-			r = -1;
-			break;
-		}
-		if ((uint64_t)r > len - at)
-			r = (ssize_t)(len - at);
-		(void)EVP_DigestUpdate(ctx, b, (size_t)r);
-		at += (uint64_t)r;
-		/* O_DIRECT reads on at multiples; a short one is the end. */
-		if (at < len && at % READ_ALIGN != 0) {
-			errno = EBADMSG;
-			r = -1;
-			break;
-		}
-		r = 0;
-	}
+		r = read_through(io, fd, len, to, b, ctx);
 	if (r == 0 && EVP_DigestFinal_ex(ctx, out, NULL) != 1)
 		r = -1;
 	free(b);
 	EVP_MD_CTX_free(ctx);
-	return ((int)r);
+	return (r);
 }
 
 static void
@@ -114,8 +124,9 @@ hash_expected(const struct journal *j, uint8_t out[32])
 	EVP_MD_CTX_free(ctx);
 }
 
+/* The committed bytes to `to`; -1 also when they are not what they were. */
 static int
-step_verify(struct journal *j)
+copy_committed(struct journal *j, int to)
 {
 	uint8_t want[32], have[32];
 	int fd, r;
@@ -124,20 +135,67 @@ step_verify(struct journal *j)
 		journal_fail(j, JOURNAL_VERIFY, "open to read back");
 		return (-1);
 	}
-	r = hash_file(j->io, fd, journal_active(j)->committed, have);
+	r = journal_hash_file(j->io, fd, journal_active(j)->committed, to,
+	    have);
 	(void)j->io->close(fd);
 	if (r == -1 && errno != EBADMSG) {
-		journal_fail(j, JOURNAL_VERIFY, "read back");
+		journal_fail(j, JOURNAL_VERIFY, "copy of what was committed");
 		return (-1);
 	}
 	hash_expected(j, want);
-	if (r == -1 || memcmp(want, have, sizeof(want)) != 0) {
-		errno = EBADMSG;
-		journal_fail(j, JOURNAL_DAMAGED,
-		    "committed lines are not on the disk");
+	if (r == 0 && memcmp(want, have, sizeof(want)) == 0)
+		return (0);
+	errno = EBADMSG;
+	journal_fail(j, JOURNAL_DAMAGED,
+	    "committed lines are not on the disk");
+	return (-1);
+}
+
+/* A new file every time: also this one's fsync may have failed. */
+static int
+write_copy(struct journal *j)
+{
+	int fd, r;
+
+	if (j->io->unlinkat(j->dirfd, COPY_NAME, 0) == -1 && errno != ENOENT) {
+		journal_fail(j, JOURNAL_VERIFY, "unlink of a copy");
 		return (-1);
 	}
-	j->state = JOURNAL_MOVE;
+	fd = j->io->openat(j->dirfd, COPY_NAME, O_WRONLY | O_CREAT | O_EXCL |
+	    O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd == -1) {
+		journal_fail(j, JOURNAL_VERIFY, "create a copy");
+		return (-1);
+	}
+	if ((r = copy_committed(j, fd)) == 0 &&
+	    (r = j->io->fsync(fd)) == -1)
+		journal_fail(j, JOURNAL_VERIFY, "fsync of a copy");
+	(void)j->io->close(fd);
+	return (r);
+}
+
+static int
+step_verify(struct journal *j)
+{
+	struct segment *s = journal_active(j);
+	char name[sizeof(s->name)];
+
+	if (s->committed == 0) {
+		j->state = JOURNAL_MOVE;
+		return (0);
+	}
+	if (write_copy(j) == -1)
+		return (-1);
+	segment_name(name, sizeof(name), JOURNAL_ARCHIVE, s->num,
+	    ax_real_us(), "jsonl");
+	if (j->io->renameat2(j->dirfd, COPY_NAME, j->dirfd, name,
+	    RENAME_NOREPLACE) == -1) {
+		journal_fail(j, JOURNAL_VERIFY, "rename of a copy");
+		return (-1);
+	}
+	memcpy(s->name, name, sizeof(name));
+	memcpy(j->moved, name, sizeof(name));
+	j->state = JOURNAL_RETIRE;
 	return (0);
 }
 
@@ -149,6 +207,25 @@ sync_folders(struct journal *j)
 	return (jio_sync_dir(j->io, j->dirfd, "."));
 }
 
+int
+journal_retire(struct journal *j, uint64_t num)
+{
+	char name[112];
+
+	/* The copy first, for good; only then the file may go. */
+	if (jio_sync_dir(j->io, j->dirfd, JOURNAL_ARCHIVE) == -1)
+		return (-1);
+	segment_name(name, sizeof(name), JOURNAL_RECOVERED, num, ax_real_us(),
+	    "failed");
+	/* ENOENT: it went with an earlier try. */
+	if (j->io->renameat2(j->dirfd, JOURNAL_NAME, j->dirfd, name,
+	    RENAME_NOREPLACE) == -1 && errno != ENOENT)
+		return (-1);
+	if (jio_sync_dir(j->io, j->dirfd, JOURNAL_RECOVERED) == -1)
+		return (-1);
+	return (jio_sync_dir(j->io, j->dirfd, "."));
+}
+
 /* Renames the active file into the archive, never over another. */
 static int
 put_aside(struct journal *j)
@@ -156,8 +233,8 @@ put_aside(struct journal *j)
 	struct segment *s = journal_active(j);
 	char name[sizeof(s->name)];
 
-	segment_name(name, sizeof(name), s->num, ax_real_us(), j->suspect,
-	    s->committed);
+	segment_name(name, sizeof(name), JOURNAL_ARCHIVE, s->num,
+	    ax_real_us(), "jsonl");
 	if (j->io->renameat2(j->dirfd, JOURNAL_NAME, j->dirfd, name,
 	    RENAME_NOREPLACE) == -1)
 		return (-1);
@@ -175,6 +252,24 @@ next_segment(struct journal *j)
 
 	(void)snprintf(s.name, sizeof(s.name), JOURNAL_NAME);
 	return (segment_add(&j->segs, &s));
+}
+
+static int
+step_retire(struct journal *j)
+{
+	if (journal_retire(j, journal_active(j)->num) == -1) {
+		journal_fail(j, JOURNAL_RETIRE, "putting the failed file aside");
+		return (-1);
+	}
+	if (j->fd != -1)
+		(void)j->io->close(j->fd);
+	j->fd = -1;
+	if (next_segment(j) == -1) {
+		journal_fail(j, JOURNAL_RETIRE, "list of segments");
+		return (-1);
+	}
+	j->state = JOURNAL_CREATE;
+	return (0);
 }
 
 static int
@@ -232,7 +327,6 @@ step_create(struct journal *j)
 		journal_fail(j, JOURNAL_CREATE, "new segment");
 		return (-1);
 	}
-	j->suspect = false;
 	j->state = JOURNAL_OK;
 	return (0);
 }
@@ -284,6 +378,7 @@ journal_repair(struct journal *j)
 	static int (*const steps[])(struct journal *) = {
 		[JOURNAL_CUT] = step_cut,
 		[JOURNAL_VERIFY] = step_verify,
+		[JOURNAL_RETIRE] = step_retire,
 		[JOURNAL_MOVE] = step_move,
 		[JOURNAL_CREATE] = step_create,
 	};

@@ -35,31 +35,27 @@ segment_add(struct segment_list *l, const struct segment *s)
 }
 
 void
-segment_name(char *out, size_t size, uint64_t num, uint64_t real_us, bool cut,
-    uint64_t committed)
+segment_name(char *out, size_t size, const char *folder, uint64_t num,
+    uint64_t real_us, const char *suffix)
 {
-	char ts[24], mark[32] = "";
+	char ts[24];
 	time_t t = (time_t)(real_us / 1000000);
 	struct tm tm;
 
 	if (gmtime_r(&t, &tm) == NULL ||
 	    strftime(ts, sizeof(ts), "%Y%m%dT%H%M%SZ", &tm) == 0)
 		(void)snprintf(ts, sizeof(ts), "00000000T000000Z");
-	if (cut)
-		(void)snprintf(mark, sizeof(mark), ".cut-%" PRIu64, committed);
-	(void)snprintf(out, size,
-	    JOURNAL_ARCHIVE "/security_audit.%08" PRIu64 ".%s%s.jsonl", num,
-	    ts, mark);
+	(void)snprintf(out, size, "%s/security_audit.%08" PRIu64 ".%s.%s",
+	    folder, num, ts, suffix);
 }
 
 int
-segment_parse(const char *base, uint64_t *num, int64_t *cut)
+segment_parse(const char *base, uint64_t *num)
 {
-	static const char head[] = "security_audit.", cutmark[] = "cut-";
-	char field[32], *dot, *rest, copy[112];
+	static const char head[] = "security_audit.";
+	char *dot, *rest, copy[112];
 	int64_t v;
 
-	*cut = -1;
 	if (ax_strlcpy(copy, base, sizeof(copy)) >= sizeof(copy) ||
 	    strncmp(copy, head, sizeof(head) - 1) != 0)
 		return (-1);
@@ -76,21 +72,11 @@ segment_parse(const char *base, uint64_t *num, int64_t *cut)
 	rest = dot + 1;
 	if ((dot = strchr(rest, '.')) == NULL || dot - rest != 16)
 		return (-1);
-	rest = dot + 1;
-	if (strcmp(rest, "jsonl") == 0)
-		return (0);
-	if (strncmp(rest, cutmark, sizeof(cutmark) - 1) != 0 ||
-	    (dot = strchr(rest, '.')) == NULL || strcmp(dot, ".jsonl") != 0)
-		return (-1);
-	rest += sizeof(cutmark) - 1;
-	if ((size_t)(dot - rest) >= sizeof(field))
-		return (-1);
-	*dot = '\0';
-	return (ax_strtonum(rest, 1, INT64_MAX, cut));
+	return (strcmp(dot, ".jsonl") == 0 ? 0 : -1);
 }
 
 static int
-segment_stat(const struct jio *io, int dirfd, struct segment *s, int64_t cut)
+segment_stat(const struct jio *io, int dirfd, struct segment *s)
 {
 	struct stat st;
 	int fd, r;
@@ -100,14 +86,13 @@ segment_stat(const struct jio *io, int dirfd, struct segment *s, int64_t cut)
 		return (-1);
 	r = io->fstat(fd, &st);
 	(void)io->close(fd);
-	if (r == -1)
-		return (-1);
-	if (!S_ISREG(st.st_mode) || (cut != -1 && st.st_size < cut)) {
+	if (r == 0 && !S_ISREG(st.st_mode)) {
 		errno = EINVAL;
-		return (-1);
+		r = -1;
 	}
-	s->committed = (uint64_t)(cut != -1 ? cut : st.st_size);
-	return (0);
+	if (r == 0)
+		s->committed = (uint64_t)st.st_size;
+	return (r);
 }
 
 static int
@@ -145,19 +130,18 @@ list_dir(struct segment_list *l, const struct jio *io, int dirfd, DIR *d,
 {
 	struct segment s;
 	struct dirent *e;
-	int64_t cut;
 
 	for (;;) {
 		errno = 0;
 		if ((e = readdir(d)) == NULL)
 			break;
 		memset(&s, 0, sizeof(s));
-		if (segment_parse(e->d_name, &s.num, &cut) == -1)
+		if (segment_parse(e->d_name, &s.num) == -1)
 			continue;
 		(void)snprintf(s.name, sizeof(s.name), JOURNAL_ARCHIVE "/%.*s",
 		    (int)(sizeof(s.name) - sizeof(JOURNAL_ARCHIVE) - 1),
 		    e->d_name);
-		if (segment_stat(io, dirfd, &s, cut) == -1 ||
+		if (segment_stat(io, dirfd, &s) == -1 ||
 		    segment_add(l, &s) == -1) {
 			(void)snprintf(err, errlen, "%s: %s", s.name,
 			    strerror(errno));

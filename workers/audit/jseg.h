@@ -11,8 +11,6 @@
  * one. For journal.c and jrecover.c only.
  *
  * archive/security_audit.<number, 8 digits>.<UTC time>.jsonl
- * archive/security_audit.<number>.<UTC time>.cut-<bytes>.jsonl: only the first
- * <bytes> count; the rest are lines that were refused when fdatasync failed.
  */
 struct segment_list {
 	struct segment *v;
@@ -20,11 +18,11 @@ struct segment_list {
 };
 
 int segment_add(struct segment_list *, const struct segment *);
-/* Writes the archive name (with the folder). */
-void segment_name(char *out, size_t size, uint64_t num, uint64_t real_us,
-    bool cut, uint64_t committed);
-/* Reads a base name: 0 and number, *cut (-1: none), or -1. */
-int segment_parse(const char *base, uint64_t *num, int64_t *cut);
+/* Writes "<folder>/security_audit.<number>.<UTC time>.<suffix>". */
+void segment_name(char *out, size_t size, const char *folder, uint64_t num,
+    uint64_t real_us, const char *suffix);
+/* Reads a base name in archive/: 0 and the number, or -1. */
+int segment_parse(const char *base, uint64_t *num);
 /*
  * The archived segments in order, sizes set, first_seq not. 0, or -1 with err:
  * a number twice or a number missing in the middle.
