@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ISC
 """Every endpoint: who may call it, what it answers, in which shape."""
 import json
+import os
 import re
+import signal
 
 import pytest
 
@@ -505,3 +507,93 @@ def test_idempotency_key(ax):
     for bad in ("a b", "k" * 129):
         r = exists(ax, headers={"idempotency-key": bad})
         assert (r.status, r.code) == (400, "IDEMPOTENCY_KEY_INVALID")
+
+
+# ---- while something is away ----
+
+def start_sleep(ax, seconds, rid):
+    """A connection on which code_exec runs; it runs for certain."""
+    c = ax.connection()
+    c.request("POST", "/v1/skills/invoke", body=json.dumps({
+        "name": "code_exec", "inputs": {
+            "code": "import time; time.sleep(%d)" % seconds,
+            "timeout_s": seconds + 1}}), headers={
+        "authorization": "Bearer " + ax.admin_token,
+        "content-type": "application/json", "x-request-id": rid})
+    axlib.wait_until(lambda: [r for r in ax.journal()
+                              if r["request_id"] == rid], 10, "its decision")
+    axlib.wait_until(lambda: ax.metric("archillx_sandbox_running"), 10,
+                     "its run")
+    return c
+
+
+def outcome(ax, rid, timeout):
+    return axlib.wait_until(
+        lambda: [r for r in ax.journal() if r["request_id"] == rid
+                 and r["kind"] == "outcome"], timeout, "an outcome")[0]
+
+
+def test_client_leaves_a_run(make_ax):
+    ax = make_ax()
+    c = start_sleep(ax, 6, "gone-1")
+    c.close()
+    r = outcome(ax, "gone-1", 4)
+    assert "killed" in json.dumps(r), r
+
+
+def test_audit_dies_under_a_run(make_ax):
+    ax = make_ax()
+    c = start_sleep(ax, 6, "dead-1")
+    os.kill(ax.procs()["audit"][0], signal.SIGKILL)
+    r = c.getresponse()
+    body = json.loads(r.read())
+    assert (r.status, body["detail"]["code"]) == (500, "RUN_INTERRUPTED")
+    assert r.getheader("retry-after") is None
+    assert "interrupted" in json.dumps(outcome(ax, "dead-1", 15))
+
+
+def test_reads_while_audit_is_away(make_ax):
+    """Killed again and again: nothing starts, everything else answers."""
+    ax = make_ax()
+    wanted = {p: ax.get(p, token=ax.api_key).status
+              for p in KEY_ROUTES + PUBLIC_ROUTES}
+    refused = 0
+    for _ in range(5):
+        for p in ax.procs().get("audit", []):
+            os.kill(p, signal.SIGKILL)
+        for path in wanted:
+            if "ready" not in path:
+                assert ax.get(path, token=ax.api_key).status == 200, path
+        r = exists(ax)
+        assert r.code in (None, "AUDIT_UNAVAILABLE", "RUN_INTERRUPTED"), r
+        refused += r.code == "AUDIT_UNAVAILABLE"
+    assert refused
+    ax.wait_ready()
+    assert exists(ax).status == 200
+
+
+def test_store_dies(make_ax):
+    ax = make_ax()
+    assert exists(ax).status == 200
+    for _ in range(5):
+        for p in ax.procs().get("store", []):
+            os.kill(p, signal.SIGKILL)
+        r = ax.get("/v1/audit", token=ax.api_key)
+        assert r.status == 200 or r.code == "DATABASE_UNAVAILABLE", r
+        assert exists(ax).status == 200
+    ax.wait_ready()
+    ax.wait_projected()
+    assert ax.get("/v1/audit/summary", token=ax.api_key).json()[
+        "summary"]["total"] >= 6
+
+
+def test_reload_shows(make_ax):
+    ax = make_ax()
+    ax.write_conf(APP_VERSION="7.7.7", GOVERNOR_MODE="audit_only",
+                  ENABLE_METRICS="no")
+    assert ax.reload().returncode == 0
+    assert ax.get("/v1/live").json()["version"] == "7.7.7"
+    assert ax.get("/openapi.json").json()["info"]["version"] == "7.7.7"
+    assert ax.get("/v1/governor/config", token=ax.api_key).json()[
+        "mode"] == "audit_only"
+    assert ax.get("/metrics").code == "METRICS_DISABLED"

@@ -137,6 +137,8 @@ enter(struct http_req *req, enum gate_action what, const char *skill)
 	f->data = a;
 	req->app = f;
 	req->on_gone = gone;
+	/* a run that nobody waits for is ended, a change is not */
+	req->gone_on_eof = what == GATE_INVOKE;
 	return (f);
 }
 
