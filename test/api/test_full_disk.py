@@ -156,6 +156,6 @@ def test_run_that_started_before_the_disk_was_full_is_recorded(full):
     t.join()
     assert got["r"].status == 200, got
     p = [r["permit"] for r in ax.journal() if r["permit"]
-         and "code_exec" in r["action"]]
+         and r["context"].get("skill") == "code_exec"]
     assert len(p) == 2 and p[0] == p[1]
     empty()
