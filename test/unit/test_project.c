@@ -200,6 +200,7 @@ a_rebuild_gives_the_same(void **state)
 	uint8_t key[PROJECT_KEY_LEN];
 	uint64_t seq;
 	int64_t want;
+	bool done;
 	int i;
 
 	must_begin(p);
@@ -209,7 +210,8 @@ a_rebuild_gives_the_same(void **state)
 	want = digest("again");
 	memcpy(key, projector_key(p), sizeof(key));
 	for (i = 0; i < 2; i++) {
-		assert_int_equal(projector_reset(p), DB_OK);
+		assert_int_equal(projector_reset(p, &done), DB_OK);
+		assert_true(done);
 		assert_int_equal(count("again"), 0);
 		assert_int_equal(projector_mark(p)->seq, 0);
 		assert_memory_equal(projector_key(p), key, sizeof(key));
@@ -225,6 +227,42 @@ a_rebuild_gives_the_same(void **state)
 		assert_int_equal(projector_commit(p), DB_OK);
 		assert_int_equal(digest("again"), want);
 	}
+	projector_free(p);
+	db_close(db);
+}
+
+/* Many rows go in several transactions, and a kill in between is fine. */
+static void
+a_large_reset_goes_in_steps(void **state)
+{
+	struct db *db = db_at_head("large");
+	struct projector *p = must_project(db);
+	uint64_t seq;
+	bool done;
+	int n = 1;
+
+	must_begin(p);
+	for (seq = 1; seq <= 25000; seq++) {
+		feed(p, seq);
+		if (seq % 1000 == 0) {
+			assert_int_equal(projector_commit(p), DB_OK);
+			must_begin(p);
+		}
+	}
+	assert_int_equal(projector_reset(p, &done), DB_OK);
+	assert_false(done);
+	assert_int_equal(projector_mark(p)->seq, 0);
+	projector_free(p);
+	p = must_project(db);
+	assert_int_equal(projector_mark(p)->seq, 0);
+	assert_int_equal(count("large"), 15000);
+	for (; !done; n++)
+		assert_int_equal(projector_reset(p, &done), DB_OK);
+	assert_int_equal(n, 3);
+	assert_int_equal(count("large"), 0);
+	must_begin(p);
+	feed(p, 1);
+	assert_int_equal(projector_commit(p), DB_OK);
 	projector_free(p);
 	db_close(db);
 }
@@ -398,6 +436,7 @@ main(void)
 		cmocka_unit_test(a_rollback_leaves_no_trace),
 		cmocka_unit_test(the_mark_carries_the_leaf),
 		cmocka_unit_test(a_rebuild_gives_the_same),
+		cmocka_unit_test(a_large_reset_goes_in_steps),
 		cmocka_unit_test(bad_lines_are_counted_and_passed_over),
 		cmocka_unit_test(skills_follow_the_journal),
 	};

@@ -32,7 +32,7 @@ static struct {
 	int slot_fd;
 	/* the last message of each kind */
 	bool ready, marked;
-	uint64_t mark_seq;
+	uint64_t mark_seq, mark_id;
 	uint8_t mark_leaf[32];
 	unsigned nrows;
 	enum rows_status status;
@@ -70,6 +70,7 @@ on_mark(struct ipc *c, struct ipc_msg *m, void *arg)
 	assert_int_equal(n, t.mark_seq > 0 ? 32 : 0);
 	if (n == 32)
 		memcpy(t.mark_leaf, leaf, 32);
+	t.mark_id = m->id;
 	t.marked = true;
 }
 
@@ -324,8 +325,8 @@ play_audit(bool agrees)
 		audit_up();
 	await(&t.audit, &t.marked);
 	t.marked = false;
-	assert_int_equal(ipc_send(t.audit, MSG_MARK_VERDICT, 0, &verdict, 1),
-	    0);
+	assert_int_equal(ipc_send(t.audit, MSG_MARK_VERDICT, t.mark_id, &verdict,
+	    1), 0);
 }
 
 /* ---- front ---- */
@@ -481,17 +482,17 @@ another_journal_means_a_rebuild(void **state)
 {
 	remove_w();
 	migrate_w();
-	journal_new(300);
+	journal_new(30000);
 	start_store();
 	play_audit(true);
-	await_gauge(MG_STORE_SEQ, 300);
+	await_gauge(MG_STORE_SEQ, 30000);
 	/* audit comes back with another journal */
 	ipc_free(t.audit);
 	t.audit = NULL;
 	(void)close(t.journal);
 	journal_new(40);
 	play_audit(false);
-	assert_int_equal(t.mark_seq, 300);
+	assert_int_equal(t.mark_seq, 30000);
 	await_gauge(MG_STORE_SEQ, 40);
 	assert_int_equal(ask(Q_AUDIT_SUMMARY), ROWS_OK);
 	assert_non_null(strstr(t.json, "\"total\":40,"));

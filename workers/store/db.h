@@ -42,7 +42,7 @@ enum db_query {
 	DBQ_SKILL_PUT,	  /* name, enabled, at */
 	DBQ_PAGE_TIME,	  /* newest, oldest, tie, id, limit > created_at, id */
 	DBQ_PAGE_CLASS,	  /* the same, class */
-	DBQ_WIPE_AUDIT,	  /* the projection's rows, table by table */
+	DBQ_WIPE_AUDIT,	  /* n: deletes so many rows */
 	DBQ_WIPE_CLASS,
 	DBQ_WIPE_NODE,
 	DBQ_WIPE_ROLLUP,

@@ -95,7 +95,9 @@ static const char *const texts[DBQ_MAX] = {
 	[DBQ_PAGE_CLASS] =
 	    "SELECT created_at, id FROM ah_audit_log WHERE class = ?6 AND"
 	    PAGE_BOUND,
-	[DBQ_WIPE_AUDIT] = "DELETE FROM ah_audit_log",
+	[DBQ_WIPE_AUDIT] =
+	    "DELETE FROM ah_audit_log WHERE id IN"
+	    " (SELECT id FROM ah_audit_log ORDER BY id LIMIT ?1)",
 	[DBQ_WIPE_CLASS] = "DELETE FROM ah_audit_class",
 	[DBQ_WIPE_NODE] = "DELETE FROM ah_audit_node",
 	[DBQ_WIPE_ROLLUP] = "DELETE FROM ah_audit_rollup",

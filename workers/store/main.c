@@ -58,6 +58,8 @@ static struct {
 	struct projector *proj;
 	struct reader *reader;
 	enum link link;
+	uint64_t mark_id; /* of the last MARK: an older answer is none */
+	bool wiping;	  /* rows of another journal are still there */
 	struct ipc *audit;
 	struct event *pump, *check;
 	struct migrate_state state;
@@ -80,7 +82,8 @@ report_health(void)
 		return;
 	}
 	m = projector_mark(st.proj);
-	metric_set(slot, MG_STORE_OK, !st.trouble && m->skipped == 0);
+	metric_set(slot, MG_STORE_OK, !st.trouble && !st.wiping &&
+	    m->skipped == 0);
 	metric_set(slot, MG_STORE_SEQ, m->seq);
 }
 
@@ -133,6 +136,7 @@ stop_projecting(void)
 	projector_free(st.proj);
 	st.proj = NULL;
 	st.link = LINK_NONE;
+	st.wiping = false;
 	(void)event_del(st.pump);
 }
 
@@ -171,7 +175,7 @@ send_mark(void)
 
 	mw_u64(&b, m->seq);
 	mw_blob(&b, m->leaf, m->seq > 0 ? sizeof(m->leaf) : 0);
-	if (ipc_send_buf(st.audit, MSG_MARK, 0, &b) == 0)
+	if (ipc_send_buf(st.audit, MSG_MARK, ++st.mark_id, &b) == 0)
 		st.link = LINK_ASKED;
 	buf_free(&b);
 }
@@ -237,8 +241,8 @@ look_at_database(void)
 	apply_settings_to_state();
 	if (at_head && st.proj == NULL) {
 		start_projecting();
-		if (st.proj != NULL)
-			trouble_over();
+		if (st.proj != NULL && st.audit == NULL)
+			trouble_over(); /* else the first batch tells */
 	}
 	report_health();
 }
@@ -282,12 +286,17 @@ static void
 wipe(void)
 {
 	enum db_rc rc;
+	bool done;
 
-	if ((rc = projector_reset(st.proj)) != DB_OK) {
+	if ((rc = projector_reset(st.proj, &done)) != DB_OK) {
 		abandon_batch(rc);
 		return;
 	}
-	st.link = LINK_START;
+	st.wiping = !done;
+	if (done)
+		st.link = LINK_START;
+	else
+		schedule(st.pump, 0);
 }
 
 static void
@@ -349,7 +358,7 @@ on_pump(evutil_socket_t fd, short what, void *arg)
 		return;
 	if ((more = apply_batch()) == 1)
 		schedule(st.pump, 0);
-	else if (more == 0)
+	if (more != -1)
 		trouble_over();
 	report_health();
 }
@@ -402,7 +411,7 @@ store_on_journal_at(struct ipc *c, struct ipc_msg *m, void *arg)
 static void
 store_on_mark_verdict(struct ipc *c, struct ipc_msg *m, void *arg)
 {
-	if (st.link != LINK_ASKED) {
+	if (st.link != LINK_ASKED || m->id != st.mark_id) {
 		metric_inc(st.w->slot, MC_IPC_DROPPED);
 		return;
 	}
@@ -448,8 +457,8 @@ answer_ping(struct ipc *c, uint64_t id)
 	struct buf json = BUF_INITIALIZER;
 
 	buf_adds(&json, "{\"db\":true}");
-	answer(c, id, st.proj == NULL ? ROWS_UNAVAILABLE : ROWS_OK, &json,
-	    NULL);
+	answer(c, id, st.proj == NULL || st.wiping ? ROWS_UNAVAILABLE :
+	    ROWS_OK, &json, NULL);
 	buf_free(&json);
 }
 
@@ -468,7 +477,7 @@ store_on_query(struct ipc *c, struct ipc_msg *m, void *arg)
 		answer_state(c, m->id);
 	} else if (q.query == Q_PING) {
 		answer_ping(c, m->id);
-	} else if (st.proj == NULL) {
+	} else if (st.proj == NULL || st.wiping) {
 		answer(c, m->id, ROWS_UNAVAILABLE, NULL, NULL);
 	} else {
 		query_run(st.db, st.proj, &q, &res);

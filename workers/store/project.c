@@ -15,6 +15,7 @@
 
 #define NODE_SHIFT 40 /* id = node << 40 | seq; node 0: id is the seq */
 #define NODE_MAX   (1 << 12)
+#define WIPE_CHUNK 10000 /* rows deleted in one transaction */
 
 struct projector {
 	struct db *db;
@@ -246,6 +247,10 @@ projector_line(struct projector *p, const char *line, size_t len,
 	p->next.offset = offset;
 	p->pending++;
 	if (record_parse(&r, line, len, &p->scratch, why) == -1) {
+		if (p->scratch.err) { /* memory: no fault of the line */
+			buf_free(&p->scratch);
+			return (DB_ERROR);
+		}
 		p->next.skipped++;
 		p->next.seq++; /* it had one: the next must still follow */
 	} else if (r.seq <= p->next.seq) {
@@ -299,31 +304,46 @@ projector_rollback(struct projector *p)
 	rollup_clear(p->rollup);
 }
 
-enum db_rc
-projector_reset(struct projector *p)
+static enum db_rc
+wipe_tables(struct projector *p, bool *done)
 {
 	static const enum db_query wipe[] = {
-		DBQ_WIPE_AUDIT, DBQ_WIPE_ROLLUP, DBQ_WIPE_CLASS,
-		DBQ_WIPE_NODE, DBQ_WIPE_SKILLS
+		DBQ_WIPE_ROLLUP, DBQ_WIPE_CLASS, DBQ_WIPE_NODE, DBQ_WIPE_SKILLS
 	};
-	static const struct mark zero;
 	struct db_stmt *st;
 	enum db_rc rc;
 	size_t i;
 
+	for (i = 0; i < AX_NELEM(wipe); i++) {
+		if ((st = db_query(p->db, wipe[i])) == NULL)
+			return (DB_ERROR);
+		if ((rc = db_run(st)) != DB_OK)
+			return (rc);
+	}
+	if ((st = db_query(p->db, DBQ_WIPE_AUDIT)) == NULL)
+		return (DB_ERROR);
+	db_bind_int(st, 1, WIPE_CHUNK);
+	if ((rc = db_run(st)) == DB_OK)
+		*done = db_changes(p->db) < WIPE_CHUNK;
+	return (rc);
+}
+
+enum db_rc
+projector_reset(struct projector *p, bool *done)
+{
+	static const struct mark zero;
+	enum db_rc rc;
+
+	*done = false;
 	projector_rollback(p);
 	if ((rc = projector_begin(p)) != DB_OK)
 		return (rc);
-	for (i = 0; rc == DB_OK && i < AX_NELEM(wipe); i++) {
-		st = db_query(p->db, wipe[i]);
-		rc = st == NULL ? DB_ERROR : db_run(st);
-	}
 	p->next = zero;
-	if (rc == DB_OK)
-		rc = projector_commit(p);
-	else
+	if ((rc = wipe_tables(p, done)) != DB_OK) {
 		projector_rollback(p);
-	if (rc == DB_OK)
+		return (rc);
+	}
+	if ((rc = projector_commit(p)) == DB_OK)
 		classes_free(&p->classes);
 	return (rc);
 }

@@ -55,9 +55,12 @@ void projector_rollback(struct projector *);
 unsigned projector_pending(const struct projector *);
 
 /*
- * Deletes all rows and the mark in one transaction: the journal is applied
- * from its first line again. DB_BUSY or DB_ERROR: nothing changed.
+ * Forgets everything, so that the journal is applied from its first line
+ * again. Ten million rows take a while to delete: one call is one short
+ * transaction, the first of which takes the mark back, and *done is false as
+ * long as rows are left. Killed in between, a mark of 0 over rows tells that
+ * this is to be gone on with. DB_BUSY or DB_ERROR: nothing changed.
  */
-enum db_rc projector_reset(struct projector *);
+enum db_rc projector_reset(struct projector *, bool *done);
 
 #endif
