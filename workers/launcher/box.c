@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -127,10 +128,35 @@ again(struct box *b)
 	(void)event_add(b->again_ev, &tv);
 }
 
+/* Without a group: bubblewrap's only child is process 1 of the sandbox. */
+static unsigned
+kill_children(pid_t pid)
+{
+	char path[64], text[256], *p = text, *end;
+	unsigned n = 0;
+	ssize_t len;
+	long child;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children",
+	    (int)pid, (int)pid);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+		return (0);
+	len = read(fd, text, sizeof(text) - 1);
+	(void)close(fd);
+	text[len > 0 ? len : 0] = '\0';
+	while ((child = strtol(p, &end, 10)) > 1 && end != p) {
+		(void)kill((pid_t)child, SIGKILL);
+		n++;
+		p = end;
+	}
+	return (n);
+}
+
 /*
  * Process 1 of the sandbox is among those killed, and with it the kernel ends
  * its whole pid namespace; bubblewrap, outside of it, then reports. It is
- * killed too only if that does not happen, or if there is no group to list.
+ * killed too only if there is nothing else to kill or that does not help.
  */
 void
 box_kill(struct box *b, enum end_hint why)
@@ -142,8 +168,9 @@ box_kill(struct box *b, enum end_hint why)
 		if (b->in_cgroup)
 			b->cpu_us = cgrun_cpu_now(&boxes->cg, b->id);
 	}
-	if (!b->in_cgroup || cgrun_kill(&boxes->cg, b->id, b->pid) <= 1 ||
-	    b->tries++ > KILL_OUTER_TRIES)
+	/* The group's count includes bubblewrap itself. */
+	if ((b->in_cgroup ? cgrun_kill(&boxes->cg, b->id, b->pid) <= 1 :
+	    kill_children(b->pid) == 0) || b->tries++ > KILL_OUTER_TRIES)
 		(void)kill(b->pid, SIGKILL);
 	again(b);
 }
