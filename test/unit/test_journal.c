@@ -500,7 +500,7 @@ a_file_is_not_written_after_a_failed_sync(void **state)
 	assert_true(journal_segment(j, 0)->committed == n2 && n2 < n);
 	free(s);
 	/* the file itself is kept as it is */
-	snprintf(cmd, sizeof(cmd), "grep -q refused %s/recovered/*.failed",
+	snprintf(cmd, sizeof(cmd), "grep -q refused %s/recovered/*.failed.jsonl",
 	    x->path);
 	assert_int_equal(system(cmd), 0);
 	assert_int_equal(journal_seq(j), 2); /* what was refused has no seq */

@@ -216,7 +216,7 @@ journal_retire(struct journal *j, uint64_t num)
 	if (jio_sync_dir(j->io, j->dirfd, JOURNAL_ARCHIVE) == -1)
 		return (-1);
 	segment_name(name, sizeof(name), JOURNAL_RECOVERED, num, ax_real_us(),
-	    "failed");
+	    "failed.jsonl");
 	/* ENOENT: it went with an earlier try. */
 	if (j->io->renameat2(j->dirfd, JOURNAL_NAME, j->dirfd, name,
 	    RENAME_NOREPLACE) == -1 && errno != ENOENT)
