@@ -82,11 +82,20 @@ admit(struct http_req *req, const struct route_match *m)
 	return (false);
 }
 
+/* Whether anyone may have this answer, be it only 405 or the methods. */
+static bool
+is_public(const struct http_req *req, const struct route_match *m)
+{
+	if (m->route != NULL)
+		return (m->route->access == ACCESS_PUBLIC);
+	return (m->public || (req->method == HTTP_OPTIONS && m->known));
+}
+
 /* Who may call: public, any credential, or an administrator's. */
 static bool
 authorize(struct http_req *req, const struct route_match *m)
 {
-	if (m->public || (req->method == HTTP_OPTIONS && m->known))
+	if (is_public(req, m))
 		return (true);
 	if (req->auth != HTTP_AUTH_OK) {
 		api_event(req, AE_AUTH_FAILED);

@@ -20,25 +20,23 @@
 /* What an answer says under "details". */
 enum details { D_NONE, D_NAME, D_ERRORS, D_VERDICT, D_PERMIT };
 
+/* GS_DONE and GS_CHANGED are answers, no refusals. */
 static const struct {
-	bool ok;
 	enum api_error error;
 	enum details details;
 } verdicts[GATE_STATUS_MAX] = {
-    [GS_DONE] = {true, 0, D_NONE},
-    [GS_CHANGED] = {true, 0, D_NONE},
-    [GS_UNAUTHORIZED] = {false, ERR_UNAUTHORIZED, D_NONE},
-    [GS_FORBIDDEN] = {false, ERR_FORBIDDEN, D_NONE},
-    [GS_SKILL_NOT_FOUND] = {false, ERR_SKILL_NOT_FOUND, D_NONE},
-    [GS_SKILL_DISABLED] = {false, ERR_SKILL_DISABLED, D_NAME},
-    [GS_ACL_DENIED] = {false, ERR_SKILL_DENIED, D_NAME},
-    [GS_INPUT_INVALID] = {false, ERR_SKILL_INPUT, D_ERRORS},
-    [GS_BLOCKED] = {false, ERR_BLOCKED, D_VERDICT},
-    [GS_UNAVAILABLE] = {false, ERR_AUDIT_UNAVAILABLE, D_NONE},
-    [GS_BUSY] = {false, ERR_BUSY, D_NONE},
-    [GS_NOT_RECORDED] = {false, ERR_NOT_RECORDED, D_PERMIT},
-    [GS_INTERRUPTED] = {false, ERR_INTERRUPTED, D_PERMIT},
-    [GS_INTERNAL] = {false, ERR_INTERNAL, D_NONE},
+    [GS_UNAUTHORIZED] = {ERR_UNAUTHORIZED, D_NONE},
+    [GS_FORBIDDEN] = {ERR_FORBIDDEN, D_NONE},
+    [GS_SKILL_NOT_FOUND] = {ERR_SKILL_NOT_FOUND, D_NONE},
+    [GS_SKILL_DISABLED] = {ERR_SKILL_DISABLED, D_NAME},
+    [GS_ACL_DENIED] = {ERR_SKILL_DENIED, D_NAME},
+    [GS_INPUT_INVALID] = {ERR_SKILL_INPUT, D_ERRORS},
+    [GS_BLOCKED] = {ERR_BLOCKED, D_VERDICT},
+    [GS_UNAVAILABLE] = {ERR_AUDIT_UNAVAILABLE, D_NONE},
+    [GS_BUSY] = {ERR_BUSY, D_NONE},
+    [GS_NOT_RECORDED] = {ERR_NOT_RECORDED, D_PERMIT},
+    [GS_INTERRUPTED] = {ERR_INTERRUPTED, D_PERMIT},
+    [GS_INTERNAL] = {ERR_INTERNAL, D_NONE},
 };
 
 /* What waits for the gate: f->data. */
@@ -103,12 +101,26 @@ idem_key(struct http_req *req, const char **key)
 	return (false);
 }
 
+static size_t
+request_size(const struct gate_request *g)
+{
+	const char *const text[] = {g->token, g->address, g->request_id,
+	    g->skill, g->inputs, g->idem_key};
+	size_t i, n = 64;
+
+	for (i = 0; i < AX_NELEM(text); i++)
+		n += text[i] != NULL ? strlen(text[i]) + 8 : 8;
+	return (n);
+}
+
 static int
 send_request(struct http_req *req, const struct gate_request *g, uint64_t id)
 {
 	struct buf b = BUF_INITIALIZER;
 	int r = -1;
 
+	/* room for all at once: growing would leave the token behind */
+	(void)buf_reserve(&b, request_size(g));
 	gate_request_put(&b, g);
 	if (!b.err)
 		r = ipc_send_buf(req->ctx->audit, MSG_GATE_REQUEST, id, &b);
