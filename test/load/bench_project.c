@@ -36,7 +36,7 @@ fresh_db(void)
 {
 	char err[MIG_ERR_LEN];
 	struct migset set;
-	struct db *db;
+	struct db *db = NULL;
 
 	if (migset_load(&set, AX_SRCDIR "/sql/sqlite", err, sizeof(err)) ==
 	    -1 || (db = db_open("sqlite", "bench.db", DB_CREATE, 1000, err,
@@ -185,8 +185,8 @@ main(int argc, char **argv)
 	long lines = arg(argc, argv, 1, 200000), batch = arg(argc, argv, 2,
 	    PROJECT_BATCH_MAX), hours = arg(argc, argv, 3, 48);
 	char dir[64], cmd[100];
-	struct projector *p;
-	struct reader *r;
+	struct projector *p = NULL;
+	struct reader *r = NULL;
 	struct stat sb;
 	struct db *db;
 	enum db_rc rc;
