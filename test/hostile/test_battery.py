@@ -6,8 +6,10 @@ import json
 import os
 import pwd
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -133,6 +135,48 @@ def test_many_runs_leave_nothing():
     """60 runs, also in prepared sandboxes; drive() looks for what is left."""
     out, log = drive([{"inputs": {"code": "print(1)"}}] * 60, concurrency=3)
     assert [o["stdout"] for o in out] == ["1\n"] * 60, log
+
+
+def with_word(word):
+    """Processes that have this word in their command line."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cmdline" % pid, "rb") as f:
+                if word.encode() in f.read():
+                    found.append(int(pid))
+        except OSError:
+            pass
+    return found
+
+
+def wait_for(condition, what):
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def test_death_of_the_launcher_ends_its_sandboxes():
+    word = "marker-%d-7f3a" % os.getpid()
+    code = "import time\nwhile True: time.sleep(1)"
+    cmd = [DRIVE] + (sandbox_user() if IS_ROOT else []) + [
+        BUILD, SKILLS, "ARCHILLX_ENABLE_CODE_EXEC=yes",
+        "SANDBOX_ALLOW_NO_CGROUP=yes"]
+    p = subprocess.Popen(cmd, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL)
+    request = {"inputs": {"code": code, "args": [word], "timeout_s": 8}}
+    p.stdin.write(json.dumps(request).encode() + b"\n")
+    p.stdin.flush()
+    wait_for(lambda: with_word(word), "the program to start")
+    with open("/proc/%d/task/%d/children" % (p.pid, p.pid)) as f:
+        children = [int(c) for c in f.read().split()]
+    launcher = [c for c in children
+                if "launcher" in open("/proc/%d/cmdline" % c).read()]
+    os.kill(launcher[0], signal.SIGKILL)
+    wait_for(lambda: not with_word(word), "the program to end")
+    assert p.wait(timeout=10) == 1
+    assert not groups_of(p.pid)
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="needs a control group")

@@ -29,7 +29,7 @@ isolation(void **state)
 	static const char *const needed[] = { "--unshare-user",
 		"--unshare-pid", "--unshare-net", "--unshare-ipc",
 		"--unshare-uts", "--unshare-cgroup-try", "--die-with-parent",
-		"--new-session", "--as-pid-1" };
+		"--new-session", "--as-pid-1", "--disable-userns" };
 	struct bwrap_args a;
 	unsigned i;
 

@@ -19,8 +19,7 @@ static const char *const isolation[] = {
 	"bwrap",
 	"--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc",
 	"--unshare-uts", "--unshare-cgroup-try",
-	/* bubblewrap's own limit of 0 further user namespaces is not asked
-	 * for: the filter refuses them, and it costs a second namespace. */
+	"--disable-userns", /* the filter refuses them as well */
 	"--uid", "65534", "--gid", "65534",
 	"--hostname", "sandbox",
 	"--die-with-parent", "--new-session", "--as-pid-1",

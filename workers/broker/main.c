@@ -117,6 +117,8 @@ broker_conf_commit(struct worker *w)
 	me.pre.cgroup = me.cgroup[0] != '\0' ? me.cgroup : "none";
 	me.pre.degraded = strcmp(me.pre.cgroup, "none") == 0;
 	metric_set(w->slot, MG_SANDBOX_DEGRADED, me.pre.degraded);
+	if (me.w != NULL)
+		next_runs(); /* there may be more places now */
 }
 
 static void
@@ -502,6 +504,8 @@ run_ended(uint64_t id, const struct run_exit *x)
 	count_running(-1);
 	send_done(&d);
 	run_free(r);
+	if (v.state == END_SANDBOX_ERROR)
+		preflight_start(); /* is it the machine, or was it this run? */
 	next_runs();
 }
 

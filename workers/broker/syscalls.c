@@ -31,8 +31,6 @@
 
 enum verdict { V_ALLOW, V_ALLOW_IF, V_PROBE };
 
-/* clone(2)'s CLONE_NEWTIME bit is part of its exit signal: only clone3 and
- * unshare know it, and masking it keeps signals above 127 out as well. */
 struct row {
 	int nr;
 	enum verdict verdict;
