@@ -788,8 +788,8 @@ a_decision_that_fails_starts_nothing(void **state)
 {
 	static const char *const how[] = { "op=write,err=EIO",
 		"op=write,err=ENOSPC", "op=fdatasync,err=EIO",
-		"op=fdatasync,err=EINTR", "op=write,short=50;"
-		"op=write,nth=2,err=EDQUOT" };
+		"op=fdatasync,err=EINTR",
+		("op=write,short=50;op=write,nth=2,err=EDQUOT") };
 	struct stage *s = *state;
 	unsigned i;
 
