@@ -37,7 +37,9 @@ struct ll_ruleset_attr {
 	uint64_t fs, net, scoped;
 };
 #define LL_NET_ALL   3u /* bind and connect TCP, ABI 4 */
-#define LL_SCOPE_ALL 3u /* abstract unix sockets and signals, ABI 6 */
+/* ABI 6 */
+#define LL_SCOPE_SOCKETS 1u /* abstract unix sockets */
+#define LL_SCOPE_SIGNALS 2u
 
 static uint64_t
 landlock_fs_rights(int abi)
@@ -67,7 +69,13 @@ confine_landlock_new(bool fs, int *abi)
 		size = sizeof(a.fs) + sizeof(a.net);
 	}
 	if (*abi >= 6) {
-		a.scoped = LL_SCOPE_ALL;
+		a.scoped = LL_SCOPE_SOCKETS;
+		/*
+		 * The launcher (fs false) must be able to end what a launcher
+		 * before it has started: a signal scope would refuse.
+		 */
+		if (fs)
+			a.scoped |= LL_SCOPE_SIGNALS;
 		size = sizeof(a);
 	}
 	if (a.fs == 0 && a.net == 0)

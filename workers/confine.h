@@ -15,7 +15,8 @@ struct worker_ops;
  */
 
 /* Landlock ruleset of every right the kernel knows: its fd, or -1 where there
- * is no landlock. `fs` false leaves the file system out (launcher). */
+ * is no landlock. `fs` false leaves the file system and the signal scope
+ * out (launcher). */
 int confine_landlock_new(bool fs, int *abi);
 int confine_landlock_allow(int ruleset, int abi, int dirfd, uint64_t access);
 void confine_landlock_enforce(int ruleset);
