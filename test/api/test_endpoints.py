@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import time
 
 import pytest
 
@@ -543,13 +544,16 @@ def test_client_leaves_a_run(make_ax):
 
 def test_audit_dies_under_a_run(make_ax):
     ax = make_ax()
-    c = start_sleep(ax, 6, "dead-1")
+    c = start_sleep(ax, 7, "dead-1")
     os.kill(ax.procs()["audit"][0], signal.SIGKILL)
+    killed = time.monotonic()
     r = c.getresponse()
     body = json.loads(r.read())
     assert (r.status, body["detail"]["code"]) == (500, "RUN_INTERRUPTED")
     assert r.getheader("retry-after") is None
     assert "interrupted" in json.dumps(outcome(ax, "dead-1", 15))
+    # the run was ended, not waited for
+    assert time.monotonic() - killed < 5
 
 
 def test_reads_while_audit_is_away(make_ax):
