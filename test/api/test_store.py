@@ -106,6 +106,7 @@ def test_rows_are_the_journal(ax):
     assert compare(ax) > 20
 
 
+@pytest.mark.root
 def test_killed_under_load(ax):
     with Load(ax) as load:
         for _ in range(5):
