@@ -250,21 +250,29 @@ path_make(char *out, size_t outlen, const char *top, const char *engine)
 	return (n > 0 && (size_t)n < outlen && access(out, R_OK | X_OK) == 0);
 }
 
+/* Only a build tree has programs in a folder of this name. */
+static bool
+in_build_tree(void)
+{
+	static const char folder[] = "/workers/store";
+	char exe[PATH_MAX], *slash;
+	size_t len, n = sizeof(folder) - 1;
+	ssize_t r;
+
+	if ((r = readlink("/proc/self/exe", exe, sizeof(exe) - 1)) <= 0)
+		return (false);
+	exe[r] = '\0';
+	if ((slash = strrchr(exe, '/')) == NULL)
+		return (false);
+	*slash = '\0';
+	len = strlen(exe);
+	return (len >= n && strcmp(exe + len - n, folder) == 0);
+}
+
 int
 migset_dir(const char *engine, char *out, size_t outlen)
 {
-	char exe[PATH_MAX], *slash;
-	ssize_t n;
-
-	/* Run from a build tree: the folder is not the one of make install. */
-	n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	if (n > 0) {
-		exe[n] = '\0';
-		if ((slash = strrchr(exe, '/')) != NULL)
-			*slash = '\0';
-		if (strcmp(exe, AX_WORKERSDIR) != 0 &&
-		    path_make(out, outlen, AX_SRCDIR, engine))
-			return (0);
-	}
-	return (path_make(out, outlen, AX_DATADIR, engine) ? 0 : -1);
+	/* Root runs this: what is installed never looks where it was built. */
+	return (path_make(out, outlen, in_build_tree() ? AX_SRCDIR :
+	    AX_DATADIR, engine) ? 0 : -1);
 }

@@ -50,7 +50,8 @@ void migset_free(struct migset *);
 int migset_find(const struct migset *, const char *rev);
 /*
  * Where the migrations of an engine are: installed (AX_DATADIR), or in the
- * source tree when this program runs from its build tree. 0 and a path.
+ * source tree when this program runs from its build tree. 0 and a path, or -1:
+ * there are none.
  */
 int migset_dir(const char *engine, char *out, size_t outlen);
 
