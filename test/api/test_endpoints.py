@@ -511,6 +511,7 @@ def test_idempotency_key(ax):
 
 
 # ---- while something is away ----
+# (only root sees which of these processes is which: they are not dumpable)
 
 def start_sleep(ax, seconds, rid):
     """A connection on which code_exec runs; it runs for certain."""
@@ -542,6 +543,7 @@ def test_client_leaves_a_run(make_ax):
     assert "killed" in json.dumps(r), r
 
 
+@pytest.mark.root
 def test_audit_dies_under_a_run(make_ax):
     ax = make_ax()
     c = start_sleep(ax, 7, "dead-1")
@@ -556,6 +558,7 @@ def test_audit_dies_under_a_run(make_ax):
     assert time.monotonic() - killed < 5
 
 
+@pytest.mark.root
 def test_reads_while_audit_is_away(make_ax):
     """Killed again and again: nothing starts, everything else answers."""
     ax = make_ax()
@@ -576,6 +579,7 @@ def test_reads_while_audit_is_away(make_ax):
     assert exists(ax).status == 200
 
 
+@pytest.mark.root
 def test_store_dies(make_ax):
     ax = make_ax()
     assert exists(ax).status == 200
