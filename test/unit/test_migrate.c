@@ -125,17 +125,21 @@ die_at(void *arg, enum migrate_event e)
 		_exit(9);
 }
 
-/* Runs in a child that dies after its n-th recorded change: 1 if it did. */
+/*
+ * Runs in a child that dies after its n-th recorded change: 1 if it did. The
+ * first one's lease runs out by itself, the others' are taken away.
+ */
 static int
 run_killed(const char *name, int n,
     int (*fn)(const char *, const char *, const struct migrate_opts *),
     const char *target)
 {
 	struct migrate_opts o = migrate_defaults;
+	bool expire = n == 1;
 	int status;
 	pid_t pid;
 
-	o.lease_ms = 300;
+	o.lease_ms = expire ? 1000 : 15000;
 	o.hook = die_at;
 	o.arg = &n;
 	o.destroy_audit = true;
@@ -145,6 +149,9 @@ run_killed(const char *name, int n,
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	assert_int_not_equal(WEXITSTATUS(status), 1);
+	if (!expire)
+		(void)peek(name, "UPDATE ah_migration_lease SET until = 0 "
+		    "RETURNING 1");
 	return (WEXITSTATUS(status) == 9);
 }
 

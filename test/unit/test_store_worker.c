@@ -21,7 +21,7 @@
 
 #define PROGRAM	 "workers/store/archillx-store"
 #define BASE_US	 UINT64_C(1767225600000000)
-#define WAIT_MS	 5000
+#define WAIT_MS	 20000 /* most that anything may take */
 #define SLOTS	 (sizeof(struct metrics_slot))
 
 static struct {
