@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -604,7 +605,7 @@ static const int extra_syscalls[] = {
 	SCMP_SYS(fchown), -1
 };
 
-static const struct worker_ops ops = {
+static struct worker_ops ops = {
 	.role = PROC_STORE,
 	.resource = store_resource,
 	.conf_commit = store_conf_commit,
@@ -616,14 +617,25 @@ static const struct worker_ops ops = {
 	.peer_routes = peer_routes,
 	.npeer_routes = AX_NELEM(peer_routes),
 	.extra_syscalls = extra_syscalls,
-	.rlimit_fsize = DB_FILE_MAX,
-	.rlimit_nofile = NOFILE,
 };
+
+/* Without privilege a limit can only go down. */
+static uint64_t
+at_most_hard(__rlimit_resource_t what, uint64_t want)
+{
+	struct rlimit rl;
+
+	if (getrlimit(what, &rl) == 0 && rl.rlim_max < want)
+		return (rl.rlim_max);
+	return (want);
+}
 
 int
 main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "-m") == 0)
 		return (migcli_main(argc - 1, argv + 1));
+	ops.rlimit_fsize = at_most_hard(RLIMIT_FSIZE, DB_FILE_MAX);
+	ops.rlimit_nofile = at_most_hard(RLIMIT_NOFILE, NOFILE);
 	return (worker_main(argc, argv, &ops, NULL));
 }
