@@ -358,6 +358,8 @@ refuse(struct conn *c, int status, const char *code, const char *why)
 	if (!c->headed)
 		request_blank(c);
 	c->unread = true;
+	if (status == 503)
+		http_reply_header(&c->req, "retry-after", "1");
 	answer_error(&c->req, status, code, why);
 }
 
@@ -637,8 +639,6 @@ conn_new(struct http_server *s, int fd, const char *peer)
 void
 conn_refuse(struct conn *c)
 {
-	request_blank(c);
-	http_reply_header(&c->req, "retry-after", "1");
 	refuse(c, 503, "TOO_MANY_CONNECTIONS", "too many connections");
 }
 
