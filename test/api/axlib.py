@@ -18,6 +18,7 @@ import http.client
 import json as jsonlib
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
@@ -117,6 +118,17 @@ def cgroups_writable():
         return os.access(base + "/cgroup.subtree_control", os.W_OK)
     return all(os.access("%s/%s" % (base, c), os.W_OK)
                for c in ("memory", "pids"))
+
+
+def segment_bytes(path):
+    """What counts of a segment: all of it, or what stood before its fdatasync
+    failed; such a file is never touched again, and its name says the length
+    (security_audit.NNNNNNNN.TIME.cut-LENGTH.jsonl)."""
+    op = gzip.open if path.endswith(".gz") else open
+    with op(path, "rb") as f:
+        data = f.read()
+    cut = re.search(r"\.cut-(\d+)\.jsonl", path)
+    return data[:int(cut.group(1))] if cut else data
 
 
 class Response:
@@ -238,9 +250,7 @@ class Daemon:
         they are left out."""
         rows = []
         for path in self.journal_files():
-            op = gzip.open if path.endswith(".gz") else open
-            with op(path, "rb") as f:
-                data = f.read()
+            data = segment_bytes(path)
             for line in data[:data.rfind(b"\n") + 1].split(b"\n"):
                 if line:
                     rows.append(jsonlib.loads(line))

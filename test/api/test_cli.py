@@ -174,13 +174,14 @@ def test_worker_by_hand():
     build = axlib.find_build()
     import glob
     progs = [p for p in glob.glob(build + "/workers/*/archillx-*")
-             if os.access(p, os.X_OK) and "." not in os.path.basename(p)]
+             if os.access(p, os.X_OK) and "." not in os.path.basename(p)
+             and not p.endswith("-runner")]  # started inside the sandbox
     assert len(progs) >= 7
     for p in progs:
         r = subprocess.run([p], capture_output=True, text=True, timeout=10,
                            stdin=subprocess.DEVNULL)
         assert r.returncode == 2, p
-        assert "archillxd" in r.stderr or "broker" in r.stderr
+        assert "archillxd" in r.stderr
 
 
 # ---- archillxctl ----

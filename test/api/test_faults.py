@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.join(axlib.SRC, "test", "crash"))
 import crash  # noqa: E402
 
 pytestmark = pytest.mark.heavy
-FAULT_FILE = ".fault"  # in EVIDENCE_DIR, read by the test build
+FAULT_FILE = "fault"  # in EVIDENCE_DIR, read by the test build
 
 
 class Faulty:
@@ -35,12 +35,19 @@ class Faulty:
         self.path = os.path.join(self.d.evidence, FAULT_FILE)
         self.clients = []
 
-    def rules(self, text):
+    def rules(self, text, wait=True):
+        """Puts rules in force; waits until the disk's layer says so (it looks
+        at its next call)."""
+        said = "fault: rules: " + text
+        n = self.d.log().count(said)
         tmp = self.d.base + "/rules"
         with open(tmp, "w") as f:
             f.write(text)
         os.chmod(tmp, 0o644)
         os.rename(tmp, self.path)
+        if wait:
+            axlib.wait_until(lambda: self.d.log().count(said) > n, 10,
+                             "the rules to be taken")
 
     def clear(self):
         if os.path.exists(self.path):
@@ -159,7 +166,7 @@ def test_eio_of_the_outcome_is_said(faulty):
     t.start()
     axlib.wait_until(lambda: [r for r in d.journal()
                               if r["request_id"] == rid], 10, "the decision")
-    f.rules("op=write,nth=1,count=0,err=EIO")
+    f.rules("op=write,nth=1,count=0,err=EIO", wait=False)
     t.join()
     r = got["r"]
     assert r.status == 500 and r.code == "OUTCOME_NOT_RECORDED", r

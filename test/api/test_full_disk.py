@@ -155,7 +155,9 @@ def test_run_that_started_before_the_disk_was_full_is_recorded(full):
     until_refused(ax, 1)
     t.join()
     assert got["r"].status == 200, got
-    p = [r["permit"] for r in ax.journal() if r["permit"]
-         and r["context"].get("skill") == "code_exec"]
-    assert len(p) == 2 and p[0] == p[1]
+    rows = [r for r in ax.journal() if r["permit"] and
+            r["context"].get("skill") == "code_exec"]
+    assert [r["kind"] for r in rows] == ["decision", "outcome"]
+    assert rows[0]["permit"] == rows[1]["permit"]
+    assert rows[1]["context"]["state"] == "ok"
     empty()

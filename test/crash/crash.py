@@ -187,8 +187,7 @@ def read_lines(d, v):
     """Check 1; every line in the order of its seq."""
     rows = []
     for path in d.journal_files():
-        with open(path, "rb") as f:
-            data = f.read()
+        data = axlib.segment_bytes(path)
         v.check(data == b"" or data.endswith(b"\n"),
                 "%s: torn last line %r", path, data[-80:])
         for n, line in enumerate(data.split(b"\n")[:-1], 1):

@@ -24,7 +24,7 @@
 
 #define BASE_US UINT64_C(1767225600000000)
 
-static void
+static void __attribute__((noreturn))
 die(const char *what)
 {
 	(void)fprintf(stderr, "bench_project: %s\n", what);
