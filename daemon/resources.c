@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/cgroup.h"
@@ -26,6 +27,7 @@
 #include "parent.h"
 
 #define LISTEN_BACKLOG 1024
+#define BIND_TRIES	60 /* of 50 ms each */
 
 static void
 find_users(void)
@@ -163,6 +165,24 @@ name_listener(void)
 	    strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port);
 }
 
+/*
+ * The workers of a parent that was killed hold its listening socket until
+ * they are gone themselves, which takes them a moment.
+ */
+static int
+bind_patiently(int fd, const struct addrinfo *ai)
+{
+	static const struct timespec pause = { 0, 50000000 };
+	unsigned tries;
+
+	for (tries = 0; bind(fd, ai->ai_addr, ai->ai_addrlen) == -1; tries++) {
+		if (errno != EADDRINUSE || tries == BIND_TRIES)
+			return (-1);
+		(void)nanosleep(&pause, NULL);
+	}
+	return (0);
+}
+
 static void
 open_listener(void)
 {
@@ -180,7 +200,7 @@ open_listener(void)
 	if (fd == -1 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
 	    sizeof(on)) == -1)
 		fatal("socket");
-	if (bind(fd, ai->ai_addr, ai->ai_addrlen) == -1)
+	if (bind_patiently(fd, ai) == -1)
 		fatal("cannot listen on %s port %s", host,
 		    settings_str(parent.settings, SET_PORT));
 	if (listen(fd, LISTEN_BACKLOG) == -1)
