@@ -133,6 +133,19 @@ load_job(struct job *j, int fd)
 	j->files = p;
 }
 
+/*
+ * The death signal comes from bubblewrap's death, which the launcher's brings
+ * about. Had they died before we asked for it, the socket would tell.
+ */
+static void
+check_launcher(void)
+{
+	char c;
+
+	if (recv(JOB_SOCK, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		_exit(0);
+}
+
 /* ---- files ---- */
 
 static void
@@ -319,6 +332,7 @@ main(void)
 	    prctl(PR_SET_PDEATHSIG, SIGKILL) == -1)
 		fail("prctl", errno);
 	load_job(&j, receive_job());
+	check_launcher();
 	write_files(&j);
 	main_pid = start_program(&j);
 	/* A pipe held by us would hide the end of the program's output. */

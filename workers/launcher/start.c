@@ -48,12 +48,17 @@ place(int sock, int err)
 }
 
 static void __attribute__((noreturn))
-child(char *const *argv, int sock, int err, const int *procs, int nprocs)
+child(pid_t parent, char *const *argv, int sock, int err, const int *procs,
+    int nprocs)
 {
 	static char *const no_env[] = { NULL };
 	sigset_t none;
 	int i, sig;
 
+	/* The launcher's death ends the sandbox; --die-with-parent repeats it
+	 * after bubblewrap's own changes of identity. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || getppid() != parent)
+		_exit(126);
 	for (sig = 1; sig < NSIG; sig++)
 		(void)signal(sig, SIG_DFL);
 	for (i = 0; i < nprocs; i++) {
@@ -66,10 +71,6 @@ child(char *const *argv, int sock, int err, const int *procs, int nprocs)
 		child_fail("descriptors");
 	if (syscall(SYS_close_range, (unsigned)JOB_SOCK + 1, ~0u, 0) == -1)
 		child_fail("close_range");
-	/* The launcher's death ends the sandbox; --die-with-parent repeats it
-	 * after bubblewrap's own changes of identity. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1)
-		child_fail("PR_SET_PDEATHSIG");
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)execve(AX_BWRAP, argv, no_env);
@@ -83,10 +84,7 @@ start_bwrap(char *const *argv, int sock, int err, const int *procs,
 	pid_t parent = getpid(), pid;
 
 	pid = fork();
-	if (pid == 0) {
-		if (getppid() != parent)
-			_exit(126);
-		child(argv, sock, err, procs, nprocs);
-	}
+	if (pid == 0)
+		child(parent, argv, sock, err, procs, nprocs);
 	return (pid);
 }
