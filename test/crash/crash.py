@@ -26,6 +26,7 @@ import http.client
 import json
 import os
 import random
+import re
 import signal
 import sys
 import threading
@@ -127,6 +128,8 @@ class Killer:
     def __init__(self, d, rng):
         self.d, self.rng = d, rng
         self.count = collections.Counter()
+        self.starting = False
+        self.parents = {d.pid}
 
     def victim(self):
         procs = self.d.procs()
@@ -151,23 +154,44 @@ class Killer:
         self.count[role] += 1
         if role == "parent":
             self.d.proc.wait()
-            self.d.proc = None
-            self.d.start(ready=False)
+            self.start_again()
+
+    def start_again(self):
+        """What the service manager does."""
+        self.d.proc = None
+        self.d.start(ready=False)
+        self.starting = True
+        self.parents.add(self.d.pid)
+
+    def must_live(self):
+        """A start-up fails as a whole when a worker dies during it; apart
+        from that the service never ends by itself."""
+        if self.d.running():
+            return
+        if not self.starting or "start-up failed" not in self.d.log_tail(3):
+            raise axlib.TestError("archillxd ended by itself: %r\n%s" % (
+                self.d.proc.returncode, self.d.log_tail()))
+        self.start_again()
+
+    def recovered(self):
+        def ready():
+            self.must_live()
+            return self.d.get("/v1/ready").status == 200
+        axlib.wait_until(ready, 60, "the service to recover")
+        self.starting = False
 
     def run(self, kills):
         while sum(self.count.values()) < kills:
-            if not self.d.running():
-                raise axlib.TestError("archillxd ended by itself: %r\n%s" % (
-                    self.d.proc.returncode, self.d.log_tail()))
+            self.must_live()
             self.strike()
             if self.rng.random() < 0.7:
                 # let it recover, and then hit it under load
-                self.d.wait_ready(60)
+                self.recovered()
                 time.sleep(self.rng.random() * 0.25)
             else:
                 time.sleep(self.rng.random() * 0.15)
             n = sum(self.count.values())
-            if n % 25 == 0:
+            if n % 25 == 0 and n:
                 print("crash: %d kills" % n, flush=True)
 
 
@@ -283,6 +307,10 @@ def check_effects(d, asked, books, v):
     for a in asked:
         by_rid[a.rid].append(a)
     there = set(os.listdir(d.files))
+    # the first half of an atomic write that was cut: never the file itself
+    cut = {x for x in there if x.startswith(".archillx-")}
+    there -= cut
+    v.check(len(cut) <= len(asked) // 20, "%d unfinished files", len(cut))
     for rid in there:
         v.check(rid in by_rid, "file %s that nobody asked for", rid)
         v.check(any(approved(x) and x.get("permit")
@@ -307,18 +335,25 @@ def check_keys(asked, books, v):
                 len(ran), ran)
 
 
-def sandbox_left():
+def sandbox_left(parents):
+    """Processes of the sandbox's user in a control group of these parents;
+    other services on the machine have sandboxes of their own."""
     pw = axlib.user_exists("launcher")
-    if not axlib.IS_ROOT or pw is None:
+    if not axlib.cgroups_writable() or pw is None:
         return []
     out = []
     for p in os.listdir("/proc"):
-        if p.isdigit() and axlib.alive(int(p)):
-            try:
-                if os.stat("/proc/" + p).st_uid == pw.pw_uid:
-                    out.append((int(p), axlib.exe_name(int(p))))
-            except OSError:
-                pass
+        try:
+            if not p.isdigit() or os.stat("/proc/" + p).st_uid != pw.pw_uid \
+                    or not axlib.alive(int(p)):
+                continue
+            with open("/proc/%s/cgroup" % p) as f:
+                text = f.read()
+        except OSError:
+            continue
+        m = re.search(r"archillx-(\d+)/", text)
+        if m and int(m.group(1)) in parents:
+            out.append((int(p), axlib.exe_name(int(p))))
     return out
 
 
@@ -344,13 +379,13 @@ def judge(d, clients):
 
 def battery(d, args):
     rng = random.Random(args.seed)
-    before = sandbox_left()
     clients = [Client(d, i, args.seed) for i in range(args.clients)]
     for c in clients:
         c.start()
     killer = Killer(d, rng)
     try:
         killer.run(args.kills)
+        killer.recovered()
     finally:
         for c in clients:
             c.stop.set()
@@ -363,7 +398,7 @@ def battery(d, args):
     cut = collections.Counter(state_of(o) for o in books.outcome.values())
     v.check(cut["interrupted"] > 0 or args.kills < 100,
             "not one run was interrupted in %d kills", args.kills)
-    left = [p for p in sandbox_left() if p not in before]
+    left = sandbox_left(killer.parents)
     v.check(not left, "sandbox processes left: %s", left)
     v.check(set(killer.count) == set(axlib.ROLES) or args.kills < 100,
             "not every process was killed: %s", dict(killer.count))
