@@ -726,6 +726,53 @@ a_refused_key_may_be_used_again(void **state)
 	assert_int_equal(s->nfiles, 1);
 }
 
+static void
+a_key_whose_run_never_started_may_run(void **state)
+{
+	struct stage *s = *state;
+
+	open_gate(s);
+	ask_file(s, 1, "k");
+	gate_cancel(s->g, &front, 1);
+	loop(s);
+	assert_int_equal(s->nfiles, 0);
+	assert_true(journal_has(s, "not_started"));
+	end(s);
+	begin(s);
+	open_gate(s);
+	ask_file(s, 2, "k");
+	loop(s);
+	assert_int_equal(s->nfiles, 1);
+}
+
+/* ---- events ---- */
+
+static void
+events_while_closed_are_counted(void **state)
+{
+	struct stage *s = *state;
+	const struct origin os = { PROC_PARENT, 0, 1 };
+
+	gate_audit_event(s->g, AE_AUTH_FAILED, "::1", "r", "d", 3);
+	gate_audit_event(s->g, AE_AUTH_FAILED, "::1", "r", "d", 4);
+	gate_ctl(s->g, &os, 1, "os:parent", "reload", "{\"a\": 1}");
+	answer(s, 0, 1, GS_UNAVAILABLE);
+	open_gate(s);
+	gate_tick(s->g);
+	loop(s);
+	assert_true(journal_has(s, "\"action\": \"auth_failed\""));
+	assert_true(journal_has(s, "\"count\": 7, "));
+	assert_true(journal_has(s, "recorded late"));
+	gate_audit_event(s->g, AE_FORBIDDEN, "::1", "r", "d", 1);
+	gate_ctl(s->g, &os, 2, "os:parent", "reload", "{\"b\": [1, 2]}");
+	gate_ctl(s->g, &os, 3, "os:0", "format.disk", "{}");
+	answer(s, 1, 3, GS_INPUT_INVALID);
+	loop(s);
+	answer(s, 2, 2, GS_CHANGED);
+	assert_true(journal_has(s, "\"changes\": {\"b\": [1, 2]}"));
+	assert_true(journal_has(s, "\"action\": \"forbidden\""));
+}
+
 /* ---- a life cut short ---- */
 
 static void
@@ -923,6 +970,8 @@ main(void)
 		T(snapshot_errors),
 		T(keys_run_once),
 		T(a_refused_key_may_be_used_again),
+		T(a_key_whose_run_never_started_may_run),
+		T(events_while_closed_are_counted),
 		T(interrupted),
 		T(interrupted_lines_wait_for_the_disk),
 		T(a_decision_that_fails_starts_nothing),

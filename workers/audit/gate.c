@@ -106,6 +106,8 @@ gate_new(const struct gate_ops *ops, void *arg, struct metrics_slot *slot,
 	g->slot = slot;
 	g->conf = conf;
 	g->epoch = epoch;
+	/* The slot still tells of the life before. */
+	metric_set(slot, MG_GATE_OPEN, 0);
 	return (g);
 }
 
@@ -229,7 +231,10 @@ replay_outcome(struct gate *g, const struct line_view *v)
 
 	if (p == NULL)
 		return (0);
-	if (p->idem_key[0] != '\0')
+	if (p->idem_key[0] != '\0' &&
+	    context_has(v, "\"state\": \"not_started\""))
+		idems_drop(&g->idems, p->idem_key, p->number);
+	else if (p->idem_key[0] != '\0')
 		idems_end(&g->idems, p->idem_key, p->number,
 		    cut ? IDEM_INTERRUPTED : IDEM_DONE,
 		    context_has(v, "\"success\": true"), NULL, 0);
@@ -561,6 +566,7 @@ gate_tick(struct gate *g)
 		retry_space(g);
 	if (g->phase == GATE_SETTLING)
 		settle(g);
+	gate_record_missed(g);
 	watch_deadlines(g);
 	gate_gauges(g);
 	gate_check_drained(g);

@@ -74,7 +74,7 @@ struct ctl {
 	struct gate *g;
 	const struct origin *origin;
 	uint64_t id;
-	const char *actor, *args_text;
+	const char *actor;
 	const json_t *args;
 };
 
@@ -112,6 +112,31 @@ ctl_disable(const struct ctl *c)
 	ctl_flag(c, false);
 }
 
+static void
+reload_context(struct buf *b, const json_t *changes, uint64_t generation)
+{
+	uint8_t sum[32];
+	char hex[65], *text;
+	struct jw w;
+
+	text = json_dumps(changes, JSON_SORT_KEYS);
+	jw_init(&w, b, true);
+	jw_obj(&w);
+	jw_key(&w, "changes");
+	if (text == NULL)
+		jw_null(&w);
+	else if (strlen(text) <= CTL_TEXT_MAX)
+		jw_raw(&w, text, strlen(text));
+	else {
+		ax_sha256(text, strlen(text), sum);
+		ax_hex(sum, sizeof(sum), hex);
+		jw_str(&w, hex);
+	}
+	jw_kuint(&w, "generation", generation);
+	jw_obj_end(&w);
+	free(text);
+}
+
 /* What changed, as the parent tells; large reports by digest. */
 static void
 ctl_reload(const struct ctl *c)
@@ -121,28 +146,12 @@ ctl_reload(const struct ctl *c)
 	struct line l = { .kind = LK_EVENT, .action = "config_reload",
 		.decision = "APPROVED", .actor = c->actor };
 	struct buf b = BUF_INITIALIZER;
-	uint8_t sum[32];
-	char hex[65], *text;
-	struct jw w;
 
-	text = json_dumps(c->args, JSON_SORT_KEYS);
-	jw_init(&w, &b, true);
-	jw_obj(&w);
-	jw_key(&w, "changes");
-	if (text != NULL && strlen(text) <= CTL_TEXT_MAX)
-		jw_raw(&w, text, strlen(text));
-	else {
-		ax_sha256(c->args_text, strlen(c->args_text), sum);
-		ax_hex(sum, sizeof(sum), hex);
-		jw_str(&w, hex);
-	}
-	jw_kuint(&w, "generation", c->g->conf->generation);
-	jw_obj_end(&w);
+	reload_context(&b, c->args, c->g->conf->generation);
 	l.context = buf_str(&b);
 	l.context_len = b.len;
 	gate_answer_after(c->g, c->origin, c->id, &l, &r, NULL, false);
 	buf_free(&b);
-	free(text);
 }
 
 void
@@ -159,7 +168,7 @@ gate_ctl(struct gate *g, const struct origin *o, uint64_t id,
 	};
 	json_t *o_args = json_loads(args, JSON_REJECT_DUPLICATES, NULL);
 	const struct ctl c = { .g = g, .origin = o, .id = id, .actor = actor,
-		.args = o_args, .args_text = args };
+		.args = o_args };
 	size_t i;
 
 	for (i = 0; i < AX_NELEM(verbs); i++) {
@@ -168,18 +177,20 @@ gate_ctl(struct gate *g, const struct origin *o, uint64_t id,
 	}
 	if (i == AX_NELEM(verbs) || !json_is_object(o_args))
 		ctl_error(&c, GS_INPUT_INVALID, "the gate does not know this");
-	else if (!gate_is_open(g))
+	else if (!gate_is_open(g)) {
+		/* A reload has happened already; its line comes later. */
+		g->missed_reload |= verbs[i].fn == ctl_reload;
 		ctl_error(&c, GS_UNAVAILABLE, "the gate is closed: nothing "
 		    "can be recorded now, so nothing was changed");
-	else
+	} else
 		verbs[i].fn(&c);
 	json_decref(o_args);
 }
 
 /* ---- what the fronts refused ---- */
 
-void
-gate_audit_event(struct gate *g, enum audit_event e, const char *address,
+static void
+record_event(struct gate *g, enum audit_event e, const char *address,
     const char *request_id, const char *detail, uint64_t n)
 {
 	static const struct {
@@ -195,15 +206,13 @@ gate_audit_event(struct gate *g, enum audit_event e, const char *address,
 		.request_id = request_id };
 	struct jw w;
 
-	/* Nothing waits for these: without room they are only counted. */
-	if (!gate_is_open(g) || !gate_room(g)) {
-		metric_inc(g->slot, MC_GATE_UNAVAILABLE);
-		return;
-	}
 	jw_init(&w, &b, true);
 	jw_obj(&w);
 	jw_key(&w, "address");
-	jw_strn(&w, address, line_cut(address, 64));
+	if (address == NULL)
+		jw_null(&w);
+	else
+		jw_strn(&w, address, line_cut(address, 64));
 	jw_kuint(&w, "count", n);
 	jw_key(&w, "detail");
 	jw_strn(&w, detail, line_cut(detail, 512));
@@ -212,7 +221,52 @@ gate_audit_event(struct gate *g, enum audit_event e, const char *address,
 	l.risk_score = kinds[e].risk;
 	l.context = buf_str(&b);
 	l.context_len = b.len;
-	if (l.context != NULL)
-		(void)gate_append(g, &l, NULL, NULL);
+	if (l.context == NULL || gate_append(g, &l, NULL, NULL) == 0)
+		g->missed[e] += n;
 	buf_free(&b);
+}
+
+void
+gate_audit_event(struct gate *g, enum audit_event e, const char *address,
+    const char *request_id, const char *detail, uint64_t n)
+{
+	/* Nobody waits for these: without room they are counted for later. */
+	if (!gate_is_open(g) || !gate_room(g))
+		g->missed[e] += n;
+	else
+		record_event(g, e, address, request_id, detail, n);
+}
+
+static void
+record_missed_reload(struct gate *g)
+{
+	struct line l = { .kind = LK_EVENT, .action = "config_reload",
+		.decision = "APPROVED", .actor = "os:parent",
+		.reason = "recorded late: the gate was closed" };
+	struct buf b = BUF_INITIALIZER;
+
+	reload_context(&b, NULL, g->conf->generation);
+	l.context = buf_str(&b);
+	l.context_len = b.len;
+	if (l.context != NULL && gate_append(g, &l, NULL, NULL) != 0)
+		g->missed_reload = false;
+	buf_free(&b);
+}
+
+void
+gate_record_missed(struct gate *g)
+{
+	uint64_t n;
+	unsigned e;
+
+	for (e = 0; e < AE_MAX; e++) {
+		if ((n = g->missed[e]) == 0 || !gate_is_open(g) ||
+		    !gate_room(g))
+			continue;
+		g->missed[e] = 0;
+		record_event(g, (enum audit_event)e, NULL, NULL,
+		    "while nothing could be recorded", n);
+	}
+	if (g->missed_reload && gate_is_open(g) && gate_room(g))
+		record_missed_reload(g);
 }

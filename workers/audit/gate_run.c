@@ -67,6 +67,10 @@ remember(struct gate *g, const struct permit *p, const struct gate_result *r)
 
 	if (p->idem_key[0] == '\0')
 		return;
+	if (p->not_started) {
+		idems_drop(&g->idems, p->idem_key, p->number);
+		return;
+	}
 	if (p->end == END_INTERRUPTED) {
 		idems_end(&g->idems, p->idem_key, p->number, IDEM_INTERRUPTED,
 		    false, NULL, 0);
@@ -187,6 +191,7 @@ gate_end_without(struct permit *p, enum end_state end, const char *state,
 {
 	p->success = false;
 	p->end = end;
+	p->not_started = strcmp(state, "not_started") == 0;
 	free(p->error);
 	p->error = strdup(error);
 	buf_reset(&p->context);

@@ -36,6 +36,10 @@ struct gate {
 	struct flags flags;
 	struct idems idems;
 	uint64_t drain_since;
+
+	/* what could not be recorded while the gate was closed */
+	uint64_t missed[AE_MAX];
+	bool missed_reload;
 };
 
 /* One request while it is looked at. */
@@ -84,5 +88,7 @@ void gate_record_kept(struct gate *);
 
 /* gate_flag.c */
 void gate_ask_flag(struct asking *);
+/* Once open again: what came while nothing could be recorded. */
+void gate_record_missed(struct gate *);
 
 #endif

@@ -45,7 +45,8 @@ struct permit {
 	uint64_t id; /* the request's */
 	bool cancelled;
 	bool sandboxed;
-	bool recovered; /* found in the journal: no one waits */
+	bool recovered;	  /* found in the journal: no one waits */
+	bool not_started; /* it ended before an executor had it */
 
 	char *skill, *actor, *request_id;
 	enum skill_runtime runtime;
