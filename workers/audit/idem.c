@@ -87,6 +87,8 @@ forget(struct idems *t, struct idem *e)
 	while (*pp != e)
 		pp = &(*pp)->hash_next;
 	*pp = e->hash_next;
+	if (t->holder == e)
+		t->holder = TAILQ_NEXT(e, entry);
 	TAILQ_REMOVE(&t->list, e, entry);
 	t->n--;
 	forget_answer(t, e);
@@ -162,12 +164,9 @@ idems_put(struct idems *t, const char *key, const char *body, uint64_t permit,
 static void
 make_room(struct idems *t, size_t n)
 {
-	struct idem *e;
-
-	TAILQ_FOREACH(e, &t->list, entry) {
-		if (t->answers + n <= IDEM_ANSWERS_MAX)
-			return;
-		forget_answer(t, e);
+	while (t->holder != NULL && t->answers + n > IDEM_ANSWERS_MAX) {
+		forget_answer(t, t->holder);
+		t->holder = TAILQ_NEXT(t->holder, entry);
 	}
 }
 
@@ -184,11 +183,15 @@ idems_end(struct idems *t, const char *key, uint64_t permit,
 	if (n == 0 || n > ANSWER_MAX)
 		return;
 	make_room(t, n);
+	if (t->answers + n > IDEM_ANSWERS_MAX)
+		return;
 	if ((e->answer = malloc(n)) == NULL)
 		return;
 	memcpy(e->answer, answer, n);
 	e->answer_len = n;
 	t->answers += n;
+	if (t->holder == NULL || e->at < t->holder->at)
+		t->holder = e;
 }
 
 void

@@ -35,6 +35,7 @@ struct idem {
 struct idems {
 	TAILQ_HEAD(, idem) list; /* by age */
 	struct idem **hash;
+	struct idem *holder; /* no entry before it holds an answer */
 	size_t n, answers;
 };
 
