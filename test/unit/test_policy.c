@@ -18,6 +18,31 @@
 
 static char why[256];
 
+/* The module's own allocations, by the linker's --wrap: the one after this
+ * many fails; negative: none. */
+static int fail_after = -1;
+
+void *__real_malloc(size_t);
+void *__wrap_malloc(size_t);
+void *__real_calloc(size_t, size_t);
+void *__wrap_calloc(size_t, size_t);
+
+void *
+__wrap_malloc(size_t n)
+{
+	if (fail_after >= 0 && fail_after-- == 0)
+		return (NULL);
+	return (__real_malloc(n));
+}
+
+void *
+__wrap_calloc(size_t n, size_t size)
+{
+	if (fail_after >= 0 && fail_after-- == 0)
+		return (NULL);
+	return (__real_calloc(n, size));
+}
+
 static struct policy_limits
 limits(void)
 {
@@ -389,6 +414,61 @@ base64(void **state)
 	}
 }
 
+/* Whichever allocation fails, the answer is a refusal and nothing leaks. */
+static void
+out_of_memory(void **state)
+{
+	static const char json[] = "{\"code\":\"1\",\"args\":[\"a\"],"
+	    "\"stdin\":\"x\",\"files\":[{\"path\":\"a\",\"content\":\"b\"},"
+	    "{\"path\":\"c\",\"content_b64\":\"AAAA\"}]}";
+	char *argv[] = { (char *)(uintptr_t)"/usr/bin/prog", NULL };
+	struct skill prog = { .name = (char *)(uintptr_t)"p",
+		.runtime = RUN_PROGRAM, .argv = argv,
+		.host_path = (char *)(uintptr_t)"/opt/p" };
+	struct skill code = code_skill();
+	const struct skill *skills[] = { &code, &prog };
+	struct policy_limits l = limits();
+	json_t *in = json_loads(json, 0, NULL);
+	struct job *j;
+	unsigned i;
+	int n;
+
+	for (i = 0; i < AX_NELEM(skills); i++) {
+		for (n = 0; n < 100; n++) {
+			why[0] = '\0';
+			fail_after = n;
+			j = policy_job(skills[i], in, &l, why, sizeof(why));
+			fail_after = -1;
+			if (j != NULL)
+				break;
+			assert_true(why[0] != '\0');
+		}
+		assert_in_range(n, 4, 99);
+		policy_job_free(j);
+	}
+	json_decref(in);
+}
+
+static void
+too_many_words(void **state)
+{
+	struct policy_limits l = limits();
+	char *argv[JOB_ARG_MAX + 2];
+	struct skill s = { .name = (char *)(uintptr_t)"p",
+		.runtime = RUN_PROGRAM, .argv = argv };
+	struct job *j;
+	unsigned i;
+
+	for (i = 0; i < JOB_ARG_MAX; i++)
+		argv[i] = (char *)(uintptr_t)"/x";
+	argv[i] = NULL;
+	assert_non_null(j = make_with(&s, &l, "{}"));
+	policy_job_free(j);
+	argv[i] = (char *)(uintptr_t)"/x";
+	argv[i + 1] = NULL;
+	assert_null(make_with(&s, &l, "{}"));
+}
+
 static void
 encoding(void **state)
 {
@@ -437,6 +517,8 @@ main(void)
 		cmocka_unit_test(programs),
 		cmocka_unit_test(preflight),
 		cmocka_unit_test(base64),
+		cmocka_unit_test(out_of_memory),
+		cmocka_unit_test(too_many_words),
 		cmocka_unit_test(encoding),
 	};
 
