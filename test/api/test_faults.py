@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.join(axlib.SRC, "test", "crash"))
 import crash  # noqa: E402
 
 pytestmark = pytest.mark.heavy
-FAULT_FILE = "fault"  # in EVIDENCE_DIR, read by the test build
+FAULT_FILE = ".fault"  # in EVIDENCE_DIR, read by the test build
 
 
 class Faulty:
