@@ -8,7 +8,7 @@ if ! "$py" -c 'import pytest' 2>/dev/null; then
 	echo "no pytest for $py: install python3-pytest"
 	exit 77
 fi
-[ -x daemon/archillxd ] || { echo "no daemon/archillxd here"; exit 77; }
+[ -x daemon/archillxd ] || { echo "no daemon/archillxd here: run make first"; exit 1; }
 here=$(cd "$(dirname "$0")" && pwd)
 AX_BUILD=${AX_BUILD:-$PWD}
 export AX_BUILD PYTHONDONTWRITEBYTECODE=1
