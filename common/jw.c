@@ -4,7 +4,6 @@
  * the input, the output is one well-formed JSON text in UTF-8.
  */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "jw.h"
@@ -210,24 +209,34 @@ jw_str(struct jw *w, const char *s)
 		jw_strn(w, s, strlen(s));
 }
 
+/* Decimal digits of v: most of what a page of rows costs is numbers. */
+static void
+add_digits(struct buf *b, uint64_t v)
+{
+	char num[20];
+	size_t at = sizeof(num);
+
+	do {
+		num[--at] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v != 0);
+	buf_add(b, num + at, sizeof(num) - at);
+}
+
 void
 jw_int(struct jw *w, int64_t v)
 {
-	char num[24];
-
 	jw_sep(w);
-	buf_add(w->b, num,
-	    (size_t)snprintf(num, sizeof(num), "%" PRId64, v));
+	if (v < 0)
+		buf_addc(w->b, '-');
+	add_digits(w->b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
 void
 jw_uint(struct jw *w, uint64_t v)
 {
-	char num[24];
-
 	jw_sep(w);
-	buf_add(w->b, num,
-	    (size_t)snprintf(num, sizeof(num), "%" PRIu64, v));
+	add_digits(w->b, v);
 }
 
 void
