@@ -134,8 +134,8 @@ step_tools() {
 	need_root "$@"
 	# shellcheck disable=SC2086
 	need_packages $AX_BUILD_PACKAGES libcmocka-dev clang \
-	    libclang-rt-14-dev python3-pytest python3-hypothesis strace \
-	    shellcheck iproute2 curl procps xz-utils sqlite3 git
+	    libclang-rt-14-dev python3-pytest python3-hypothesis \
+	    python3-jsonschema strace shellcheck iproute2 curl procps xz-utils sqlite3 git
 	need_users
 }
 

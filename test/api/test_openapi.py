@@ -14,15 +14,12 @@ import re
 import urllib.parse
 
 import pytest
+import jsonschema
+from hypothesis import HealthCheck, configuration
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-pytest.importorskip("jsonschema")
-pytest.importorskip("hypothesis")
-import jsonschema  # noqa: E402
-from hypothesis import HealthCheck, configuration  # noqa: E402
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-
-import axlib  # noqa: E402
+import axlib
 
 # its tables of characters; the source tree may be read-only
 configuration.set_hypothesis_home_dir(os.path.join(

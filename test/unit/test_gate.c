@@ -436,25 +436,27 @@ static void
 large_and_deep_inputs_by_digest(void **state)
 {
 	struct stage *s = *state;
-	char *big = malloc(300000);
+	struct buf big = BUF_INITIALIZER;
 	size_t i;
 
 	open_gate(s);
-	strcpy(big, "{\"code\": \"");
-	memset(big + 10, 'x', 200000);
-	strcpy(big + 200010, "\"}");
-	ask_as(s, 1, ADMIN, "code_exec", big, NULL);
-	strcpy(big, "{\"code\": \"x\", \"d\": ");
+	buf_adds(&big, "{\"code\": \"");
+	memset(buf_reserve(&big, 200000), 'x', 200000);
+	big.len += 200000;
+	buf_adds(&big, "\"}");
+	ask_as(s, 1, ADMIN, "code_exec", buf_str(&big), NULL);
+	buf_reset(&big);
+	buf_adds(&big, "{\"code\": \"x\", \"d\": ");
 	for (i = 0; i < 100; i++)
-		strcat(big, "[");
+		buf_addc(&big, '[');
 	for (i = 0; i < 100; i++)
-		strcat(big, "]");
-	strcat(big, "}");
-	ask_as(s, 2, ADMIN, "code_exec", big, NULL);
+		buf_addc(&big, ']');
+	buf_addc(&big, '}');
+	ask_as(s, 2, ADMIN, "code_exec", buf_str(&big), NULL);
 	loop(s);
 	assert_int_equal(s->nexec, 2);
 	assert_true(journal_has(s, "\"inputs\": {\"bytes\": 200012, "));
-	free(big);
+	buf_free(&big);
 }
 
 /* ---- refusals ---- */
