@@ -383,8 +383,10 @@ def test_migrate_states(make_ax):
     axlib.wait_until(lambda: ax.get("/v1/live").status == 200, 10, "a front")
     # without a schema: reads of the store are degraded, actions go on
     assert ax.get("/v1/migration/state", token=ax.api_key).status == 503
-    r = ax.invoke("file_ops", {"operation": "exists", "path": ax.files})
-    assert r.status == 200, r
+    axlib.wait_until(lambda: ax.invoke("file_ops", {
+        "operation": "exists", "path": ax.files}).status == 200, 10,
+        "the gate to open")
+    assert ax.get("/v1/migration/state", token=ax.api_key).status == 503
     ax.migrate()
     ax.wait_ready()
     r = ax.get("/v1/migration/state", token=ax.api_key)
