@@ -278,6 +278,20 @@ class Books:
                     d.get("request_id"))
 
 
+def check_same(a, outcomes, v):
+    """The answer says what the outcome says: a run that an executor could no
+    longer take fails in both, one that succeeded did so in both."""
+    said = a.body.get("success")
+    if said is True:
+        v.check([o for o in outcomes if state_of(o) == "ok"],
+                "%s succeeded, its outcome is %s", a.rid,
+                [state_of(o) for o in outcomes])
+    else:
+        v.check(a.body.get("error"), "%s failed without a word", a.rid)
+        v.check([o for o in outcomes if state_of(o) != "ok"],
+                "%s failed, its outcome says ok: %r", a.rid, a.body)
+
+
 def check_answers(asked, books, v):
     """Check 3 for one answered request."""
     for a in asked:
@@ -292,10 +306,7 @@ def check_answers(asked, books, v):
             v.check(epoch_of(o["ts"]) <= a.done_at + 0.001,
                     "%s: outcome of %s after the answer of %r", a.rid,
                     o["ts"], a.done_at)
-        ran = [o for o in os_ if state_of(o) not in CUT]
-        v.check(ran, "%s was answered 200 but its outcome is %s", a.rid,
-                [state_of(o) for o in os_])
-        v.check(a.body.get("success") is True, "%s failed: %r", a.rid, a.body)
+        check_same(a, os_, v)
         if a.kind == "code_exec" and a.body.get("success"):
             v.check(a.body["output"]["stdout"] == a.rid + "\n",
                     "%s got another's output: %r", a.rid, a.body)
@@ -321,7 +332,7 @@ def check_effects(d, asked, books, v):
             v.check(rid not in there, "%s: nothing started, they said (%s), "
                     "and yet there is a file", rid, tries[0].code)
         for a in tries:
-            if a.status == 200 and a.path:
+            if a.status == 200 and a.path and a.body.get("success"):
                 v.check(rid in there, "%s: written, they said; no file", rid)
 
 
@@ -374,6 +385,10 @@ def judge(d, clients):
     check_answers(asked, books, v)
     check_effects(d, asked, books, v)
     check_keys(asked, books, v)
+    failed = [a for a in asked if a.status == 200 and not a.body["success"]]
+    v.check(len(failed) <= 2 + len(asked) // 100,
+            "%d harmless runs failed: %r", len(failed),
+            [a.body for a in failed[:3]])
     return v, rows, books, asked
 
 
@@ -410,7 +425,8 @@ def battery(d, args):
 def report(args, killer, asked, rows, cut, d):
     answers = collections.Counter(
         "no answer" if a.status is None else
-        "%d %s" % (a.status, a.code or "") for a in asked)
+        "%d %s" % (a.status, a.code or ("" if a.body.get("success")
+                                        else "failed")) for a in asked)
     print("crash: seed %s, %d kills: %s" % (
         args.seed, sum(killer.count.values()),
         ", ".join("%s %d" % x for x in sorted(killer.count.items()))))
