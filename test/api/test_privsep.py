@@ -7,6 +7,7 @@ words.  What landlock denies does not show in /proc: a test build
 (--enable-probe, $AX_FAULT_BUILD) makes every worker try it.
 """
 import errno
+import json
 import os
 import re
 
@@ -30,7 +31,14 @@ CHANNELS = {
 CAPS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 
+def all_ready(ax):
+    r = ax.ctl("--json", "status")
+    return r.returncode == 0 and json.loads(r.stdout)["ready"]
+
+
 def each_worker(ax):
+    """Of the finished service: one front may answer while another starts."""
+    axlib.wait_until(lambda: all_ready(ax), 20, "every worker")
     procs = ax.procs()
     assert set(procs) == set(WORKERS) | {"parent"}, procs
     for role in WORKERS:
