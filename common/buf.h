@@ -17,7 +17,10 @@ struct buf {
 	int err;
 };
 
-#define BUF_INITIALIZER { 0 }
+#define BUF_INITIALIZER \
+	{               \
+		0       \
+	}
 
 void buf_add(struct buf *, const void *, size_t);
 void buf_addc(struct buf *, char);

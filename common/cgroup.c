@@ -58,8 +58,8 @@ read_at(int dirfd, const char *file, char *out, size_t size)
 
 	if ((fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC)) == -1)
 		return (-1);
-	while (have < size - 1 &&
-	    (n = read(fd, out + have, size - 1 - have)) > 0)
+	while (
+	    have < size - 1 && (n = read(fd, out + have, size - 1 - have)) > 0)
 		have += (size_t)n;
 	(void)close(fd);
 	out[have] = '\0';
@@ -78,10 +78,9 @@ kill_listed(int dirfd)
 	if (read_at(dirfd, "cgroup.procs", text, sizeof(text)) == -1)
 		return (0);
 	for (line = strtok_r(text, "\n", &save); line != NULL;
-	    line = strtok_r(NULL, "\n", &save)) {
+	     line = strtok_r(NULL, "\n", &save)) {
 		n++;
-		if (ax_strtonum(line, 2, INT_MAX, &pid) == 0 &&
-		    pid != getpid())
+		if (ax_strtonum(line, 2, INT_MAX, &pid) == 0 && pid != getpid())
 			(void)kill((pid_t)pid, SIGKILL);
 	}
 	return (n);
@@ -98,8 +97,8 @@ sweep(int dirfd, const char *name, int depth)
 
 	if (depth > 4)
 		return;
-	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-	    O_CLOEXEC);
+	fd = openat(dirfd, name,
+	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1)
 		return;
 	if ((d = fdopendir(fd)) == NULL) {
@@ -112,8 +111,7 @@ sweep(int dirfd, const char *name, int depth)
 	}
 	for (i = 0; i < KILL_TRIES; i++) {
 		(void)kill_listed(fd);
-		if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 ||
-		    errno == ENOENT)
+		if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 			break;
 		(void)nanosleep(&ms10, NULL);
 	}
@@ -139,7 +137,7 @@ sweep_dead(int basefd)
 	while ((e = readdir(d)) != NULL) {
 		if (strncmp(e->d_name, OWN_PREFIX, strlen(OWN_PREFIX)) != 0 ||
 		    ax_strtonum(e->d_name + strlen(OWN_PREFIX), 2, INT_MAX,
-		    &pid) == -1)
+			&pid) == -1)
 			continue;
 		if (kill((pid_t)pid, 0) == -1 && errno == ESRCH)
 			sweep(basefd, e->d_name, 0);
@@ -205,7 +203,7 @@ own_group(const char *controller)
 			continue;
 		*path++ = '\0';
 		if (*controller == '\0' ? *list == '\0' :
-		    has_word(list, controller))
+					  has_word(list, controller))
 			out = strdup(path);
 	}
 	(void)fclose(f);
@@ -232,11 +230,13 @@ own_folder(const char *controller)
 	}
 	while (out == NULL && fgets(line, sizeof(line), f) != NULL) {
 		if (sscanf(line, "%*s %*s %*s %4095s %4095s", root, point) !=
-		    2 || (sep = strstr(line, " - ")) == NULL ||
+			2 ||
+		    (sep = strstr(line, " - ")) == NULL ||
 		    sscanf(sep + 3, "%31s %*s %1023s", type, super) != 2)
 			continue;
 		if (*controller == '\0' ? strcmp(type, "cgroup2") == 0 :
-		    strcmp(type, "cgroup") == 0 && has_word(super, controller))
+					  strcmp(type, "cgroup") == 0 &&
+			    has_word(super, controller))
 			out = cgroup_visible_path(point, root, group);
 	}
 	(void)fclose(f);
@@ -255,7 +255,8 @@ give(int fd, uid_t uid, const char *const *files)
 		return (-1);
 	for (; *files != NULL; files++) {
 		if (fchownat(fd, *files, uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) ==
-		    -1 && errno != ENOENT)
+			-1 &&
+		    errno != ENOENT)
 			return (-1);
 	}
 	return (0);
@@ -348,7 +349,8 @@ v2_fill(struct cgroup_set *s, int bfd, const char *base, const char *name,
 	int fd, r;
 
 	if (v2_step_aside(bfd) == -1 || v2_enable(bfd) == -1) {
-		set_why(s, "cgroup v2: the service's group cannot hand out "
+		set_why(s,
+		    "cgroup v2: the service's group cannot hand out "
 		    "memory and pids (Delegate=yes is needed)");
 		return (-1);
 	}
@@ -358,8 +360,7 @@ v2_fill(struct cgroup_set *s, int bfd, const char *base, const char *name,
 		set_why(s, "cgroup v2: cannot make the service's folder");
 		return (-1);
 	}
-	fd = openat(s->dir[0].fd, LAUNCHER, O_RDONLY | O_DIRECTORY |
-	    O_CLOEXEC);
+	fd = openat(s->dir[0].fd, LAUNCHER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd == -1)
 		return (-1);
 	r = give(fd, uid, procs);
@@ -401,7 +402,7 @@ prepare_v1(struct cgroup_set *s, const char *name, uid_t uid)
 		r = -1;
 		if ((base = own_folder(controllers[i])) != NULL &&
 		    (fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) !=
-		    -1) {
+			-1) {
 			r = add_folder(s, controllers[i], base, fd, name, uid);
 			if (r == -1)
 				set_why(s, base);

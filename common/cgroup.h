@@ -21,7 +21,7 @@ struct cgroup_set {
 	struct {
 		const char *name; /* for RES_CGROUP: v2, memory, pids, cpu */
 		char *path;
-		int fd;		  /* O_DIRECTORY|O_CLOEXEC, or -1 */
+		int fd; /* O_DIRECTORY|O_CLOEXEC, or -1 */
 	} dir[CGROUP_DIRS];
 	unsigned ndirs;
 	char why[256];

@@ -48,8 +48,8 @@ folder_of(const char *path, char *out, size_t outlen)
 	if (slash == NULL)
 		(void)snprintf(out, outlen, "%s", cwd);
 	else
-		(void)snprintf(out, outlen, "%s/%.*s", cwd,
-		    (int)(slash - path), path);
+		(void)snprintf(out, outlen, "%s/%.*s", cwd, (int)(slash - path),
+		    path);
 	/* A cut name does not exist, and that is said when it is opened. */
 }
 
@@ -113,7 +113,7 @@ load_environment(struct settings *s, struct conf_errors *errs)
 		if (v == NULL || *v == '\0')
 			continue;
 		if (settings_set(s, (enum setting_id)i, v, "environment", err,
-		    sizeof(err)) == -1)
+			sizeof(err)) == -1)
 			conf_error(errs, "environment", 0, "%s", err);
 	}
 }
@@ -177,14 +177,16 @@ check_secret(const struct settings *s, enum setting_id id,
 	if (n < SECRET_MIN) {
 		conf_error(errs, settings_origin(s, id), 0,
 		    "%s is too weak: %zu characters, at least %d; make one "
-		    "with: archillxctl key new", name, n, SECRET_MIN);
+		    "with: archillxctl key new",
+		    name, n, SECRET_MIN);
 		return;
 	}
 	for (i = 0; i < AX_NELEM(placeholders); i++) {
 		if (strcasecmp(v, placeholders[i]) == 0)
 			conf_error(errs, settings_origin(s, id), 0,
 			    "%s is a placeholder; make one with: "
-			    "archillxctl key new", name);
+			    "archillxctl key new",
+			    name);
 	}
 	if (strspn(v, (const char[]){ v[0], '\0' }) == n)
 		conf_error(errs, settings_origin(s, id), 0,
@@ -216,19 +218,21 @@ real_path(const char *p, char out[4096])
 static void
 check_file_roots(const struct settings *s, struct conf_errors *errs)
 {
-	static const enum setting_id own[] = { SET_EVIDENCE_DIR,
-		SET_STATE_DIR, SET_RUN_DIR };
+	static const enum setting_id own[] = { SET_EVIDENCE_DIR, SET_STATE_DIR,
+		SET_RUN_DIR };
 	char root[4096], dir[4096];
 	const char *item;
 	unsigned i;
 	size_t k;
 
 	for (i = 0; (item = settings_item(s, SET_FILE_WHITELIST, i)) != NULL;
-	    i++) {
+	     i++) {
 		if (item[0] != '/') {
 			conf_error(errs, settings_origin(s, SET_FILE_WHITELIST),
-			    0, "ARCHILLX_FILE_WHITELIST: \"%s\" is not an "
-			    "absolute path", item);
+			    0,
+			    "ARCHILLX_FILE_WHITELIST: \"%s\" is not an "
+			    "absolute path",
+			    item);
 			continue;
 		}
 		real_path(item, root);
@@ -237,9 +241,11 @@ check_file_roots(const struct settings *s, struct conf_errors *errs)
 			if (!path_below(root, dir) && !path_below(dir, root))
 				continue;
 			conf_error(errs, settings_origin(s, SET_FILE_WHITELIST),
-			    0, "ARCHILLX_FILE_WHITELIST: \"%s\" overlaps %s: "
+			    0,
+			    "ARCHILLX_FILE_WHITELIST: \"%s\" overlaps %s: "
 			    "evidence, state and the control socket are never "
-			    "open to skills", item, setting_defs[own[k]].name);
+			    "open to skills",
+			    item, setting_defs[own[k]].name);
 		}
 	}
 }
@@ -251,17 +257,19 @@ check_addresses(const struct settings *s, struct conf_errors *errs)
 	const char *a = settings_str(s, SET_HOST);
 	unsigned i;
 
-	if (inet_pton(AF_INET, a, addr) != 1 && inet_pton(AF_INET6, a, addr) !=
-	    1)
+	if (inet_pton(AF_INET, a, addr) != 1 &&
+	    inet_pton(AF_INET6, a, addr) != 1)
 		conf_error(errs, settings_origin(s, SET_HOST), 0,
 		    "HOST: \"%s\" is not a numeric address", a);
 	for (i = 0; (a = settings_item(s, SET_TRUSTED_PROXIES, i)) != NULL;
-	    i++) {
+	     i++) {
 		if (inet_pton(AF_INET, a, addr) != 1 &&
 		    inet_pton(AF_INET6, a, addr) != 1)
-			conf_error(errs, settings_origin(s,
-			    SET_TRUSTED_PROXIES), 0, "TRUSTED_PROXIES: \"%s\" "
-			    "is not a numeric address", a);
+			conf_error(errs,
+			    settings_origin(s, SET_TRUSTED_PROXIES), 0,
+			    "TRUSTED_PROXIES: \"%s\" "
+			    "is not a numeric address",
+			    a);
 	}
 }
 
@@ -279,11 +287,11 @@ conf_validate(const struct settings *s, const char *path,
 	check_secret(s, SET_ADMIN_TOKEN, errs);
 	if (*settings_str(s, SET_API_KEY) != '\0' &&
 	    strcmp(settings_str(s, SET_API_KEY),
-	    settings_str(s, SET_ADMIN_TOKEN)) == 0)
+		settings_str(s, SET_ADMIN_TOKEN)) == 0)
 		conf_error(errs, settings_origin(s, SET_API_KEY), 0,
 		    "API_KEY and ADMIN_TOKEN are the same");
 	if (strcmp(settings_str(s, SET_EVIDENCE_DIR),
-	    settings_str(s, SET_STATE_DIR)) == 0)
+		settings_str(s, SET_STATE_DIR)) == 0)
 		conf_error(errs, settings_origin(s, SET_STATE_DIR), 0,
 		    "STATE_DIR and EVIDENCE_DIR are the same folder");
 	check_addresses(s, errs);

@@ -10,15 +10,15 @@
  * overrides "KEY=VALUE" (-D), the last of which wins. Returns the number of
  * errors; all of them stand in errs with file and line. Reads files, blocks.
  */
-unsigned conf_load(struct settings *, const char *path,
-    char *const *overrides, unsigned noverrides, struct conf_errors *);
+unsigned conf_load(struct settings *, const char *path, char *const *overrides,
+    unsigned noverrides, struct conf_errors *);
 
 /*
  * What no single setting can tell: thresholds in order, credentials strong
  * enough and present, folders apart. `path` only names the place in errors.
  */
-unsigned conf_validate(const struct settings *, const char *path,
-    struct conf_errors *);
+unsigned
+conf_validate(const struct settings *, const char *path, struct conf_errors *);
 
 /*
  * Folder of the skill manifests / governor rules: the setting, else skills.d

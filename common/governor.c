@@ -43,7 +43,7 @@ struct match {
 	struct words path_under;     /* normalised */
 	struct words path_component; /* a name anywhere in the path */
 	json_t *input;		     /* name: value or alternatives */
-	struct match *any, *all, *not;
+	struct match *any, *all, *not ;
 	size_t nany, nall, nnot;
 };
 
@@ -114,8 +114,8 @@ path_is_under(const char *path, const char *dir)
 
 	if (strcmp(dir, "/") == 0)
 		return (path[0] == '/');
-	return (strncmp(path, dir, n) == 0 &&
-	    (path[n] == '\0' || path[n] == '/'));
+	return (
+	    strncmp(path, dir, n) == 0 && (path[n] == '\0' || path[n] == '/'));
 }
 
 static bool
@@ -190,7 +190,7 @@ matches_free(struct match *m, size_t n)
 		matches_free(m[i].not, m[i].nnot);
 		free(m[i].any);
 		free(m[i].all);
-		free(m[i].not);
+		free(m[i].not );
 	}
 }
 
@@ -224,8 +224,10 @@ check_action(struct load *l, const char *key, char *word)
 	const char *star = strchr(word, '*');
 
 	if (star != NULL && (star[1] != '\0' || star == word))
-		return (fail(l, key, "\"%.64s\": a * may only stand at the "
-		    "end, behind something", word));
+		return (fail(l, key,
+		    "\"%.64s\": a * may only stand at the "
+		    "end, behind something",
+		    word));
 	return (0);
 }
 
@@ -235,8 +237,8 @@ check_path(struct load *l, const char *key, char *word)
 	char norm[PATH_TEXT_MAX];
 
 	if (word[0] != '/' && strncmp(word, "~/", 2) != 0)
-		return (fail(l, key, "\"%.64s\" must start with / or ~/",
-		    word));
+		return (
+		    fail(l, key, "\"%.64s\" must start with / or ~/", word));
 	if (!path_normalise(word, norm, sizeof(norm)))
 		return (fail(l, key, "is too long"));
 	/* the normal form is never longer */
@@ -286,29 +288,32 @@ input_load(struct load *l, const json_t *v, json_t **out)
 	json_t *want;
 
 	if (!json_is_object(v) || json_object_size(v) == 0)
-		return (fail(l, "input", "must be an object: name of the "
+		return (fail(l, "input",
+		    "must be an object: name of the "
 		    "input, and its value or a list of values"));
 	json_object_foreach((json_t *)(uintptr_t)v, name, want)
 		if (json_is_object(want) ||
 		    (json_is_array(want) && json_array_size(want) == 0))
-			return (fail(l, "input", "\"%.64s\" must be a plain "
-			    "value or a list of them", name));
+			return (fail(l, "input",
+			    "\"%.64s\" must be a plain "
+			    "value or a list of them",
+			    name));
 	*out = json_incref((json_t *)(uintptr_t)v);
 	return (0);
 }
 
 /* Goes one level down into any_of, all_of (lists) or not (one match). */
 static int
-group_load(struct load *l, const char *key, const json_t *v,
-    struct match **out, size_t *nout)
+group_load(struct load *l, const char *key, const json_t *v, struct match **out,
+    size_t *nout)
 {
 	size_t i, n = json_is_array(v) ? json_array_size(v) : 1;
 	size_t was = strlen(l->place);
 	bool list = strcmp(key, "not") != 0;
 
 	if (list != json_is_array(v) || n == 0 || n > WORDS_MAX)
-		return (fail(l, key, list ? "must be a list of matches" :
-		    "must be one match"));
+		return (fail(l, key,
+		    list ? "must be a list of matches" : "must be one match"));
 	if (l->depth == MATCH_DEPTH)
 		return (fail(l, key, "nested deeper than %d", MATCH_DEPTH));
 	if ((*out = calloc(n, sizeof(**out))) == NULL)
@@ -318,8 +323,8 @@ group_load(struct load *l, const char *key, const json_t *v,
 	for (i = 0; i < n; i++) {
 		(void)snprintf(l->place + was, sizeof(l->place) - was,
 		    list ? ".%s[%zu]" : ".%s", key, i);
-		if (match_load(l, &(*out)[i], list ? json_array_get(v, i) : v)
-		    == -1)
+		if (match_load(l, &(*out)[i],
+			list ? json_array_get(v, i) : v) == -1)
 			return (-1);
 	}
 	l->place[was] = '\0';
@@ -327,7 +332,10 @@ group_load(struct load *l, const char *key, const json_t *v,
 	return (0);
 }
 
-#define WORDS(member, check) { #member, offsetof(struct match, member), check }
+#define WORDS(member, check)                                   \
+	{                                                      \
+#member, offsetof(struct match, member), check \
+	}
 
 static const struct word_key {
 	const char *key;
@@ -360,7 +368,8 @@ match_key(struct load *l, struct match *m, const char *key, const json_t *v)
 		return (group_load(l, key, v, &m->all, &m->nall));
 	if (strcmp(key, "not") == 0)
 		return (group_load(l, key, v, &m->not, &m->nnot));
-	return (fail(l, key, "unknown key; one of action, skill, operation, "
+	return (fail(l, key,
+	    "unknown key; one of action, skill, operation, "
 	    "source, role, path_under, path_component, input, any_of, "
 	    "all_of, not"));
 }
@@ -374,8 +383,8 @@ match_load(struct load *l, struct match *m, const json_t *v)
 	if (!json_is_object(v))
 		return (fail(l, NULL, "must be an object"));
 	if (json_object_size(v) == 0)
-		return (fail(l, NULL,
-		    "is empty, so it would match every request"));
+		return (
+		    fail(l, NULL, "is empty, so it would match every request"));
 	json_object_foreach((json_t *)(uintptr_t)v, key, e)
 		if (match_key(l, m, key, e) == -1)
 			return (-1);
@@ -388,8 +397,9 @@ id_valid(const json_t *v)
 	const char *s = json_string_value(v);
 
 	return (s != NULL && *s != '\0' && json_string_length(v) <= 64 &&
-	    strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	    "0123456789_.-") == json_string_length(v));
+	    strspn(s,
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+		"0123456789_.-") == json_string_length(v));
 }
 
 static int
@@ -406,7 +416,8 @@ rule_keys_check(struct load *l, const json_t *v)
 			if (strcmp(keys[i], key) == 0)
 				break;
 		if (i == AX_NELEM(keys))
-			return (fail(l, key, "unknown key; one of id, "
+			return (fail(l, key,
+			    "unknown key; one of id, "
 			    "description, points, match"));
 	}
 	return (0);
@@ -420,11 +431,12 @@ rule_load(struct load *l, struct rule *r, const json_t *v)
 	size_t was = strlen(l->place);
 
 	if (!json_is_object(v) || !id_valid(json_object_get(v, "id")))
-		return (fail(l, "id", "must be 1 to 64 letters, digits, "
+		return (fail(l, "id",
+		    "must be 1 to 64 letters, digits, "
 		    "_ . -"));
 	r->id = strdup(json_string_value(json_object_get(v, "id")));
-	(void)snprintf(l->place + was, sizeof(l->place) - was,
-	    ": rule \"%s\"", r->id == NULL ? "" : r->id);
+	(void)snprintf(l->place + was, sizeof(l->place) - was, ": rule \"%s\"",
+	    r->id == NULL ? "" : r->id);
 	if (rule_keys_check(l, v) == -1)
 		return (-1);
 	if (!json_is_integer(points) ||
@@ -468,14 +480,16 @@ document_rules(struct load *l, const json_t *doc)
 	json_t *v;
 
 	if (!json_is_object(doc)) {
-		(void)fail(l, NULL, "must be an object with version and "
+		(void)fail(l, NULL,
+		    "must be an object with version and "
 		    "rules");
 		return (NULL);
 	}
 	json_object_foreach((json_t *)(uintptr_t)doc, key, v) {
 		if (strcmp(key, "version") != 0 && strcmp(key, "rules") != 0 &&
 		    strcmp(key, "description") != 0) {
-			(void)fail(l, key, "unknown key; one of version, "
+			(void)fail(l, key,
+			    "unknown key; one of version, "
 			    "description, rules");
 			return (NULL);
 		}
@@ -499,8 +513,10 @@ id_unique(struct load *l, const struct governor *g, size_t n)
 
 	for (i = 0; i < n; i++)
 		if (strcmp(g->rules[i].id, g->rules[n].id) == 0)
-			return (fail(l, "id", "\"%s\" is taken by an earlier "
-			    "rule", g->rules[n].id));
+			return (fail(l, "id",
+			    "\"%s\" is taken by an earlier "
+			    "rule",
+			    g->rules[n].id));
 	return (0);
 }
 
@@ -541,7 +557,7 @@ rules_add(struct load *l, struct governor *g, const json_t *rules)
 	memset(g->rules + g->nrules, 0, n * sizeof(*grown));
 	for (i = 0; i < n; i++)
 		if (rule_load(l, &g->rules[g->nrules + i],
-		    json_array_get(rules, i)) == -1 ||
+			json_array_get(rules, i)) == -1 ||
 		    id_unique(l, g, g->nrules + i) == -1)
 			break;
 	if (i < n || digest_add(g, rules) == -1) {
@@ -579,8 +595,8 @@ governor_free(struct governor *g)
 }
 
 int
-governor_add(struct governor *g, const char *file, const char *text,
-    size_t len, char *err, size_t errlen)
+governor_add(struct governor *g, const char *file, const char *text, size_t len,
+    char *err, size_t errlen)
 {
 	struct load l = { .err = err, .errlen = errlen };
 	const json_t *rules;
@@ -590,8 +606,7 @@ governor_add(struct governor *g, const char *file, const char *text,
 
 	(void)snprintf(l.place, sizeof(l.place), "%.80s", file);
 	if (len > RULES_TEXT_MAX)
-		return (fail(&l, NULL, "larger than %d bytes",
-		    RULES_TEXT_MAX));
+		return (fail(&l, NULL, "larger than %d bytes", RULES_TEXT_MAX));
 	doc = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
 	if (doc == NULL)
 		return (fail(&l, NULL, "line %d, column %d: %s", je.line,
@@ -626,7 +641,7 @@ struct view {
 	const struct gov_request *rq;
 	char operation[OPERATION_MAX]; /* trimmed, lower case; empty: none */
 	bool has_path;
-	bool path_unclear; /* too long to tell: every path rule holds */
+	bool path_unclear;	  /* too long to tell: every path rule holds */
 	char path[PATH_TEXT_MAX]; /* normalised */
 };
 
@@ -666,8 +681,8 @@ view_path(struct view *w, const char *path)
 		path = joined;
 	}
 	if (!w->path_unclear)
-		w->path_unclear = !path_normalise(path, w->path,
-		    sizeof(w->path));
+		w->path_unclear =
+		    !path_normalise(path, w->path, sizeof(w->path));
 }
 
 static void
@@ -703,8 +718,8 @@ action_in(const struct words *list, const char *s)
 	for (i = 0; s != NULL && i < list->n; i++) {
 		n = strlen(list->w[i]);
 		if (list->w[i][n - 1] == '*' ?
-		    strncmp(list->w[i], s, n - 1) == 0 :
-		    strcmp(list->w[i], s) == 0)
+			strncmp(list->w[i], s, n - 1) == 0 :
+			strcmp(list->w[i], s) == 0)
 			return (true);
 	}
 	return (false);
@@ -765,15 +780,14 @@ match_holds(const struct match *m, const struct view *w)
 	if (!action_in(&m->action, rq->action) ||
 	    !word_in(&m->skill, rq->skill) ||
 	    !word_in(&m->operation, w->operation) ||
-	    !word_in(&m->source, rq->source) ||
-	    !word_in(&m->role, rq->role) || !path_in(m, w) ||
-	    !inputs_are(m->input, rq->inputs))
+	    !word_in(&m->source, rq->source) || !word_in(&m->role, rq->role) ||
+	    !path_in(m, w) || !inputs_are(m->input, rq->inputs))
 		return (false);
 	for (i = 0; i < m->nall; i++)
 		if (!match_holds(&m->all[i], w))
 			return (false);
 	for (i = 0; i < m->nnot; i++)
-		if (match_holds(&m->not[i], w))
+		if (match_holds(&m->not [i], w))
 			return (false);
 	for (i = 0; i < m->nany; i++)
 		if (match_holds(&m->any[i], w))
@@ -839,8 +853,8 @@ governor_evaluate(const struct governor *g, const struct gov_request *rq,
 		    v->score);
 	else if (mode == GOV_HARD_BLOCK)
 		decide(v, GOV_BLOCKED,
-		    "risk_score=%d >= warn_threshold=%d (hard_block)",
-		    v->score, warn);
+		    "risk_score=%d >= warn_threshold=%d (hard_block)", v->score,
+		    warn);
 	else
 		decide(v, GOV_WARNED,
 		    "risk_score=%d \xe2\x80\x94 proceed with caution",

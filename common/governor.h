@@ -19,12 +19,13 @@ const char *gov_decision_name(enum gov_decision); /* "APPROVED", ... */
 struct governor; /* a rule set */
 
 struct gov_request {
-	const char *action;  /* "api:execute_skill:code_exec" */
+	const char *action; /* "api:execute_skill:code_exec" */
 	const char *skill;
-	const char *source;  /* api, cron, ... */
+	const char *source; /* api, cron, ... */
 	const char *role;
-	const json_t *inputs; /* object; operation and path are looked up here */
-	const char *base;     /* where a relative path starts: the first folder
+	const json_t
+	    *inputs;	  /* object; operation and path are looked up here */
+	const char *base; /* where a relative path starts: the first folder
 			       * of file_ops; NULL: not known */
 };
 

@@ -134,8 +134,7 @@ ipc_attach(struct ipc *c, struct event_base *base)
 {
 	c->base = base;
 	c->rev = event_new(base, c->fd, EV_READ | EV_PERSIST, ipc_readable, c);
-	c->wev = event_new(base, c->fd, EV_WRITE | EV_PERSIST, ipc_writable,
-	    c);
+	c->wev = event_new(base, c->fd, EV_WRITE | EV_PERSIST, ipc_writable, c);
 	if (c->rev == NULL || c->wev == NULL || event_add(c->rev, NULL) == -1)
 		fatalx("ipc: cannot watch the channel to %s",
 		    proc_name(c->peer));
@@ -359,7 +358,8 @@ int
 ipc_send_fds(struct ipc *c, enum msg_type type, uint64_t id, const void *body,
     size_t len, const int *fds, unsigned nfds)
 {
-	struct ipc_hdr hdr = { .type = (uint16_t)type, .len = (uint32_t)len,
+	struct ipc_hdr hdr = { .type = (uint16_t)type,
+		.len = (uint32_t)len,
 		.id = id };
 	int all[IPC_FDS_MAX + 1], mem;
 	unsigned n = 0;
@@ -511,8 +511,10 @@ static void
 frame_deliver(struct ipc *c, const struct ipc_hdr *h, const uint8_t *inl,
     int *fds, unsigned nfds)
 {
-	struct ipc_msg m = { .type = (enum msg_type)h->type, .id = h->id,
-		.len = h->len, .body = inl };
+	struct ipc_msg m = { .type = (enum msg_type)h->type,
+		.id = h->id,
+		.len = h->len,
+		.body = inl };
 	const uint8_t *mapped = NULL;
 	unsigned skip = 0;
 
@@ -546,8 +548,10 @@ ipc_one(struct ipc *c)
 		struct cmsghdr align;
 	} ctl;
 	struct iovec iov = { .iov_base = rx, .iov_len = sizeof(rx) };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = ctl.b, .msg_controllen = sizeof(ctl.b) };
+	struct msghdr mh = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = ctl.b,
+		.msg_controllen = sizeof(ctl.b) };
 	int fds[IPC_FDS_MAX + 1], surplus;
 	struct ipc_hdr h;
 	const char *why;

@@ -43,8 +43,8 @@ struct ipc_route {
 
 enum ipc_lost { IPC_EOF, IPC_VIOLATION, IPC_ERROR };
 /* The channel is dead already; the callback frees it with ipc_free(). */
-typedef void (*ipc_lost_fn)(struct ipc *, enum ipc_lost, const char *why,
-    void *arg);
+typedef void (
+    *ipc_lost_fn)(struct ipc *, enum ipc_lost, const char *why, void *arg);
 
 /*
  * Takes over fd (made non-blocking). `self` receives, `peer`/`instance` sends.

@@ -24,19 +24,19 @@
 
 /* setrlimit(2) of the program, set inside its namespaces. */
 struct job_limits {
-	uint64_t cpu_s;	 /* soft: SIGXCPU; hard one second later */
+	uint64_t cpu_s; /* soft: SIGXCPU; hard one second later */
 	uint64_t fsize;
 	uint64_t nofile;
 	uint64_t nproc;
 	uint64_t stack;
-	uint64_t data;	 /* private writable memory, not address space */
+	uint64_t data; /* private writable memory, not address space */
 };
 
 struct job_head {
 	uint32_t magic;
 	uint32_t filter_len; /* instructions */
 	uint32_t argc, envc, nfiles;
-	uint32_t total;	     /* bytes of the whole job */
+	uint32_t total; /* bytes of the whole job */
 	struct job_limits limits;
 };
 

@@ -47,8 +47,10 @@ log_level_parse(const char *word, enum log_level *out)
 		const char *word;
 		enum log_level level;
 	} words[] = {
-		{ "ERROR", LOG_L_ERROR }, { "WARNING", LOG_L_WARN },
-		{ "INFO", LOG_L_INFO }, { "DEBUG", LOG_L_DEBUG },
+		{ "ERROR", LOG_L_ERROR },
+		{ "WARNING", LOG_L_WARN },
+		{ "INFO", LOG_L_INFO },
+		{ "DEBUG", LOG_L_DEBUG },
 	};
 	size_t i;
 
@@ -97,8 +99,8 @@ log_line(enum log_level level, int with_errno, const char *fmt, va_list ap)
 		(void)snprintf(text + len, sizeof(text) - (size_t)len, ": %s",
 		    strerror(save));
 	if (log_journal)
-		n = snprintf(line, sizeof(line), "<%d>%s[%d]: ",
-		    priority[level], log_proc, (int)getpid());
+		n = snprintf(line, sizeof(line),
+		    "<%d>%s[%d]: ", priority[level], log_proc, (int)getpid());
 	else {
 		ax_ts_format(ax_real_us(), ts);
 		n = snprintf(line, sizeof(line), "%s %s %s[%d]: ", ts,
@@ -112,13 +114,13 @@ log_line(enum log_level level, int with_errno, const char *fmt, va_list ap)
 	errno = save;
 }
 
-#define LOG_FN(name, level, with_errno)					       \
-	void name(const char *fmt, ...)					       \
-	{								       \
-		va_list ap;						       \
-		va_start(ap, fmt);					       \
-		log_line(level, with_errno, fmt, ap);			       \
-		va_end(ap);						       \
+#define LOG_FN(name, level, with_errno)               \
+	void name(const char *fmt, ...)               \
+	{                                             \
+		va_list ap;                           \
+		va_start(ap, fmt);                    \
+		log_line(level, with_errno, fmt, ap); \
+		va_end(ap);                           \
 	}
 
 LOG_FN(log_debug, LOG_L_DEBUG, 0)

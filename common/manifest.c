@@ -17,10 +17,10 @@
 #include "common/schema.h"
 #include "common/util.h"
 
-#define MANIFEST_MAX	(256 * 1024)
-#define LIST_MAX	64
-#define ARG_MAX_BYTES	16384
-#define PATH_MAX_BYTES	3000
+#define MANIFEST_MAX   (256 * 1024)
+#define LIST_MAX       64
+#define ARG_MAX_BYTES  16384
+#define PATH_MAX_BYTES 3000
 
 struct parse {
 	struct skill *s;
@@ -32,7 +32,7 @@ struct parse {
 struct field {
 	const char *key;
 	int (*load)(struct parse *, const struct field *, const json_t *);
-	size_t offset; /* in struct skill */
+	size_t offset;		  /* in struct skill */
 	const char *const *words; /* lists: what may stand in them */
 	int64_t min, max;
 	const char *section; /* "acl." for messages; NULL: top */
@@ -58,14 +58,13 @@ fail(struct parse *p, const struct field *f, const char *fmt, ...)
 	return (-1);
 }
 
-static const char *const permission_words[] = { "exec", "filesystem",
-	"network", NULL };
+static const char *const permission_words[] = { "exec", "filesystem", "network",
+	NULL };
 static const char *const role_words[] = { "anonymous", "api_key", "admin",
 	"system", NULL };
 static const char *const source_words[] = { "api", "cron", "ctl", "agent",
 	NULL };
-static const char *const runtime_words[] = { "code", "program", "files",
-	NULL };
+static const char *const runtime_words[] = { "code", "program", "files", NULL };
 
 static int
 word_index(const char *const *words, const char *w)
@@ -115,8 +114,9 @@ name_valid(const char *s)
 	size_t n = strlen(s);
 
 	return (n >= 1 && n <= 64 && isalnum((unsigned char)s[0]) &&
-	    strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	    "0123456789_.-") == n);
+	    strspn(s,
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+		"0123456789_.-") == n);
 }
 
 static int
@@ -125,8 +125,10 @@ load_name(struct parse *p, const struct field *f, const json_t *v)
 	if (load_string(p, f, v) == -1)
 		return (-1);
 	if (!name_valid(p->s->name))
-		return (fail(p, f, "\"%.64s\" must be letters, digits, _ . - "
-		    "(at most 64, the first a letter or digit)", p->s->name));
+		return (fail(p, f,
+		    "\"%.64s\" must be letters, digits, _ . - "
+		    "(at most 64, the first a letter or digit)",
+		    p->s->name));
 	return (0);
 }
 
@@ -186,8 +188,8 @@ load_list(struct parse *p, const struct field *f, const json_t *v)
 	if ((list = calloc(n + 1, sizeof(*list))) == NULL)
 		return (fail(p, f, "out of memory"));
 	for (i = 0; i < n; i++) {
-		if (list_item(p, f, json_is_array(v) ? json_array_get(v, i) :
-		    v, i, &list[i]) == -1) {
+		if (list_item(p, f, json_is_array(v) ? json_array_get(v, i) : v,
+			i, &list[i]) == -1) {
 			list_free(list);
 			return (-1);
 		}
@@ -270,8 +272,8 @@ load_u32(struct parse *p, const struct field *f, const json_t *v)
 		return (fail(p, f, "must be an integer"));
 	if (number_in_range(p, f, json_integer_value(v)) == -1)
 		return (-1);
-	*(uint32_t *)((char *)p->s + f->offset) =
-	    (uint32_t)json_integer_value(v);
+	*(uint32_t *)((char *)p->s + f->offset) = (uint32_t)json_integer_value(
+	    v);
 	return (0);
 }
 
@@ -316,8 +318,10 @@ load_path(struct parse *p, const struct field *f, const json_t *v)
 	if (load_string(p, f, v) == -1)
 		return (-1);
 	if (!path_plain(p->s->host_path))
-		return (fail(p, f, "\"%.80s\" must be an absolute path "
-		    "without //, . or .., and not /", p->s->host_path));
+		return (fail(p, f,
+		    "\"%.80s\" must be an absolute path "
+		    "without //, . or .., and not /",
+		    p->s->host_path));
 	return (0);
 }
 
@@ -334,7 +338,8 @@ load_schema(struct parse *p, const struct field *f, const json_t *v)
 	}
 	type = json_string_value(json_object_get(v, "type"));
 	if (type == NULL || strcmp(type, "object") != 0)
-		return (fail(p, f, "needs \"type\": \"object\": inputs are "
+		return (fail(p, f,
+		    "needs \"type\": \"object\": inputs are "
 		    "named"));
 	p->s->inputs = json_incref((json_t *)(uintptr_t)v);
 	return (0);
@@ -379,8 +384,7 @@ static const struct field runtime_fields[] = {
 };
 
 static const struct field limits_fields[] = {
-	{ "timeout_ms", load_u32, AT(timeout_ms), NULL, 1, 3600000,
-	    "limits." },
+	{ "timeout_ms", load_u32, AT(timeout_ms), NULL, 1, 3600000, "limits." },
 	{ "memory", load_size, AT(memory), NULL, 16777216, 17179869184,
 	    "limits." },
 	{ "pids", load_u32, AT(pids), NULL, 2, 4096, "limits." },
@@ -407,7 +411,8 @@ fields_load(struct parse *p, const char *section, const struct field *fields,
 		for (i = 0; i < n && strcmp(fields[i].key, key) != 0; i++)
 			;
 		if (i == n) {
-			(void)snprintf(p->err, p->errlen, "%s: unknown key "
+			(void)snprintf(p->err, p->errlen,
+			    "%s: unknown key "
 			    "\"%.64s\"; archillx-skills(5) lists the keys",
 			    section, key);
 			return (-1);
@@ -427,15 +432,15 @@ load_acl(struct parse *p, const struct field *f, const json_t *v)
 static int
 load_runtime(struct parse *p, const struct field *f, const json_t *v)
 {
-	return (fields_load(p, f->key, runtime_fields,
-	    AX_NELEM(runtime_fields), v));
+	return (fields_load(p, f->key, runtime_fields, AX_NELEM(runtime_fields),
+	    v));
 }
 
 static int
 load_limits(struct parse *p, const struct field *f, const json_t *v)
 {
-	return (fields_load(p, f->key, limits_fields,
-	    AX_NELEM(limits_fields), v));
+	return (
+	    fields_load(p, f->key, limits_fields, AX_NELEM(limits_fields), v));
 }
 
 /* ---- what several keys must say together ---- */
@@ -456,17 +461,21 @@ check_program(struct parse *p)
 
 	if (s->runtime != RUN_PROGRAM) {
 		if (s->argv != NULL || s->host_path != NULL)
-			return (fail(p, NULL, "runtime.%s: only for kind "
-			    "\"program\"", s->argv != NULL ? "argv" :
-			    "host_path"));
+			return (fail(p, NULL,
+			    "runtime.%s: only for kind "
+			    "\"program\"",
+			    s->argv != NULL ? "argv" : "host_path"));
 		return (0);
 	}
 	if (s->argv == NULL)
-		return (fail(p, NULL, "runtime.argv: missing; kind "
+		return (fail(p, NULL,
+		    "runtime.argv: missing; kind "
 		    "\"program\" needs the program and its arguments"));
 	if (s->argv[0][0] != '/')
-		return (fail(p, NULL, "runtime.argv: item 0 \"%.80s\" must be "
-		    "an absolute path", s->argv[0]));
+		return (fail(p, NULL,
+		    "runtime.argv: item 0 \"%.80s\" must be "
+		    "an absolute path",
+		    s->argv[0]));
 	return (0);
 }
 
@@ -478,17 +487,21 @@ check_whole(struct parse *p, const char *expect_name)
 	if (s->name == NULL)
 		return (fail(p, NULL, "name: missing"));
 	if (expect_name != NULL && strcmp(s->name, expect_name) != 0)
-		return (fail(p, NULL, "name: \"%s\" does not match the file "
-		    "name, \"%.64s\"", s->name, expect_name));
-	if (json_object_get(json_object_get(s->doc, "runtime"), "kind") ==
-	    NULL)
-		return (fail(p, NULL, "runtime.kind: missing; one of code, "
+		return (fail(p, NULL,
+		    "name: \"%s\" does not match the file "
+		    "name, \"%.64s\"",
+		    s->name, expect_name));
+	if (json_object_get(json_object_get(s->doc, "runtime"), "kind") == NULL)
+		return (fail(p, NULL,
+		    "runtime.kind: missing; one of code, "
 		    "program, files"));
 	if (s->runtime == RUN_CODE && !list_has(s->permissions, "exec"))
-		return (fail(p, NULL, "permissions: runtime kind \"code\" "
+		return (fail(p, NULL,
+		    "permissions: runtime kind \"code\" "
 		    "needs \"exec\""));
 	if (s->runtime == RUN_FILES && !list_has(s->permissions, "filesystem"))
-		return (fail(p, NULL, "permissions: runtime kind \"files\" "
+		return (fail(p, NULL,
+		    "permissions: runtime kind \"files\" "
 		    "needs \"filesystem\""));
 	return (check_program(p));
 }
@@ -539,7 +552,8 @@ skill_parse(const char *text, size_t len, const char *expect_name, char *err,
 	p.s->enabled = p.s->governor_required = true;
 	if ((p.s->doc = document_load(&p, text, len)) == NULL ||
 	    fields_load(&p, "manifest", top_fields, AX_NELEM(top_fields),
-	    p.s->doc) == -1 || check_whole(&p, expect_name) == -1) {
+		p.s->doc) == -1 ||
+	    check_whole(&p, expect_name) == -1) {
 		skill_free(p.s);
 		return (NULL);
 	}

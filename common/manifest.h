@@ -20,19 +20,19 @@ enum skill_runtime {
 #define SKILL_ROLES 8
 
 struct skill {
-	char *name;	   /* [A-Za-z0-9_.-]{1,64} */
+	char *name; /* [A-Za-z0-9_.-]{1,64} */
 	char *version;
 	char *description;
 	enum skill_runtime runtime;
-	bool enabled;	   /* default only: the operator's flag wins */
+	bool enabled; /* default only: the operator's flag wins */
 	bool governor_required;
-	bool high_risk;	   /* permission exec or filesystem */
+	bool high_risk; /* permission exec or filesystem */
 	/* ACL: NULL-terminated lists of names, NULL when absent */
 	char **permissions, **allow_roles, **allow_sources, **deny_sources;
-	json_t *inputs;	   /* JSON Schema subset, an object; never NULL */
-	json_t *doc;	   /* the whole manifest as loaded */
-	char **argv;	   /* RUN_PROGRAM */
-	char *host_path;   /* RUN_PROGRAM: folder mounted read-only, or NULL */
+	json_t *inputs;	 /* JSON Schema subset, an object; never NULL */
+	json_t *doc;	 /* the whole manifest as loaded */
+	char **argv;	 /* RUN_PROGRAM */
+	char *host_path; /* RUN_PROGRAM: folder mounted read-only, or NULL */
 	/* limits; 0 = the setting's */
 	uint32_t timeout_ms;
 	uint64_t memory;
@@ -45,15 +45,15 @@ struct skill {
  * ("runtime.kind: \"dockr\" is not one of code, program, files"). The name must
  * equal `expect_name` unless that is NULL.
  */
-struct skill *skill_parse(const char *text, size_t len,
-    const char *expect_name, char *err, size_t errlen);
+struct skill *skill_parse(const char *text, size_t len, const char *expect_name,
+    char *err, size_t errlen);
 void skill_free(struct skill *);
 
 /*
  * The ACL of the contract, 6.3: NULL when allowed, else the rule that denies
  * ("deny_sources", "allow_sources", "allow_roles", "high_risk_permission").
  */
-const char *skill_acl(const struct skill *, const char *role,
-    const char *source);
+const char *
+skill_acl(const struct skill *, const char *role, const char *source);
 
 #endif

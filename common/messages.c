@@ -16,8 +16,7 @@
 #define BIG	IPC_BIG_MAX
 
 /*   type		 from		  to		 states	  min max nfds memfd */
-#define R(t, f, o, s, mn, mx, n, m) \
-	[t] = { t, #t, f, o, s, mn, mx, n, m }
+#define R(t, f, o, s, mn, mx, n, m) [t] = { t, #t, f, o, s, mn, mx, n, m }
 
 static const struct msg_rule rules[MSG_MAX] = {
 	R(MSG_HELLO, ALL, B(PARENT), PS_ANY, 9, SMALL, 0, 0),

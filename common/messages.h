@@ -141,17 +141,17 @@ enum res_kind {
 	RES_RATE_TABLE,	  /* http: rw */
 	RES_FILE_ROOT,	  /* files: O_PATH dirfd; name = path; arg = 1 if rw */
 	RES_STATE_DIR,	  /* store: O_PATH dirfd of STATE_DIR/db */
-	RES_CGROUP,	  /* launcher: dirfd; name "v2", "memory", "pids", "cpu" */
-	RES_KEY_DIR,	  /* audit, later: signing key */
+	RES_CGROUP,  /* launcher: dirfd; name "v2", "memory", "pids", "cpu" */
+	RES_KEY_DIR, /* audit, later: signing key */
 	RES_MAX
 };
 
 enum conf_kind {
-	CONF_SETTING,	/* name, value */
-	CONF_SKILL,	/* name, manifest JSON; in registry order */
-	CONF_GOVERNOR,	/* file name, rules JSON; in order */
-	CONF_KEY,	/* key name, "role sha256hex" */
-	CONF_FACT,	/* things the parent found out: "version", "node",
+	CONF_SETTING,  /* name, value */
+	CONF_SKILL,    /* name, manifest JSON; in registry order */
+	CONF_GOVERNOR, /* file name, rules JSON; in order */
+	CONF_KEY,      /* key name, "role sha256hex" */
+	CONF_FACT,     /* things the parent found out: "version", "node",
 			 * "cgroup" (v2, v1, none), "workers",
 			 * "files_root" (audit: where a relative path of
 			 * file_ops starts) ... */
@@ -187,19 +187,19 @@ struct gate_request {
 };
 
 enum gate_status {
-	GS_DONE,	      /* ran; `success` tells how it ended */
-	GS_CHANGED,	      /* an administrative change was made */
-	GS_UNAUTHORIZED,      /* token unknown */
-	GS_FORBIDDEN,	      /* role too low for this action */
+	GS_DONE,	 /* ran; `success` tells how it ended */
+	GS_CHANGED,	 /* an administrative change was made */
+	GS_UNAUTHORIZED, /* token unknown */
+	GS_FORBIDDEN,	 /* role too low for this action */
 	GS_SKILL_NOT_FOUND,
 	GS_SKILL_DISABLED,
 	GS_ACL_DENIED,
-	GS_INPUT_INVALID,     /* detail: JSON array of error items */
-	GS_BLOCKED,	      /* by the governor */
-	GS_UNAVAILABLE,	      /* the gate is closed: nothing started */
-	GS_BUSY,	      /* too much in flight: nothing started */
-	GS_NOT_RECORDED,      /* ran, but the outcome is not on disk */
-	GS_INTERRUPTED,	      /* may have run, fully or in part */
+	GS_INPUT_INVALID, /* detail: JSON array of error items */
+	GS_BLOCKED,	  /* by the governor */
+	GS_UNAVAILABLE,	  /* the gate is closed: nothing started */
+	GS_BUSY,	  /* too much in flight: nothing started */
+	GS_NOT_RECORDED,  /* ran, but the outcome is not on disk */
+	GS_INTERRUPTED,	  /* may have run, fully or in part */
 	GS_INTERNAL,
 	GATE_STATUS_MAX
 };
@@ -240,8 +240,8 @@ enum end_state {
 	END_OUTPUT_LIMIT,
 	END_FILE_LIMIT,
 	END_PROCESS_LIMIT,
-	END_KILLED,	       /* by an operator or a client */
-	END_REFUSED,	       /* by policy, before anything started */
+	END_KILLED,  /* by an operator or a client */
+	END_REFUSED, /* by policy, before anything started */
 	END_PREFLIGHT_FAILED,
 	END_INTERRUPTED,
 	END_SANDBOX_ERROR,
@@ -298,8 +298,14 @@ struct exec_done {
 };
 
 enum file_op {
-	FOP_READ, FOP_WRITE, FOP_LIST, FOP_DELETE, FOP_EXISTS, FOP_MKDIR,
-	FOP_STAT, FOP_MAX
+	FOP_READ,
+	FOP_WRITE,
+	FOP_LIST,
+	FOP_DELETE,
+	FOP_EXISTS,
+	FOP_MKDIR,
+	FOP_STAT,
+	FOP_MAX
 };
 const char *file_op_name(enum file_op);
 /* FOP_MAX when unknown. */
@@ -313,7 +319,7 @@ enum query {
 	Q_AUDIT_ACTIONS,
 	Q_AUDIT_DECISIONS,
 	Q_MIGRATION_STATE,
-	Q_PING,		/* the readiness part */
+	Q_PING, /* the readiness part */
 	Q_MAX
 };
 enum rows_status {
@@ -328,8 +334,8 @@ struct query_args {
 	uint16_t limit;
 	uint32_t offset;
 	const char *cursor, *decision, *action, *action_prefix;
-	int32_t risk_min, risk_max;    /* -1: none */
-	uint64_t after_us, before_us;  /* inclusive; 0: none */
+	int32_t risk_min, risk_max;   /* -1: none */
+	uint64_t after_us, before_us; /* inclusive; 0: none */
 };
 
 struct buf;

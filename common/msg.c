@@ -9,10 +9,10 @@
 
 #define NULL_STR UINT32_MAX
 
-#define MW_FN(name, type)						       \
-	void name(struct buf *b, type v)				       \
-	{								       \
-		buf_add(b, &v, sizeof(v));				       \
+#define MW_FN(name, type)                  \
+	void name(struct buf *b, type v)   \
+	{                                  \
+		buf_add(b, &v, sizeof(v)); \
 	}
 MW_FN(mw_u8, uint8_t)
 MW_FN(mw_u16, uint16_t)
@@ -70,14 +70,14 @@ mr_take(struct msg_r *r, size_t n)
 	return (at);
 }
 
-#define MR_FN(name, type)						       \
-	type name(struct msg_r *r)					       \
-	{								       \
-		const uint8_t *at = mr_take(r, sizeof(type));		       \
-		type v = 0;						       \
-		if (at != NULL)						       \
-			memcpy(&v, at, sizeof(v));			       \
-		return (v);						       \
+#define MR_FN(name, type)                                     \
+	type name(struct msg_r *r)                            \
+	{                                                     \
+		const uint8_t *at = mr_take(r, sizeof(type)); \
+		type v = 0;                                   \
+		if (at != NULL)                               \
+			memcpy(&v, at, sizeof(v));            \
+		return (v);                                   \
 	}
 MR_FN(mr_u8, uint8_t)
 MR_FN(mr_u16, uint16_t)

@@ -38,8 +38,8 @@ uint32_t mr_u32(struct msg_r *);
 uint64_t mr_u64(struct msg_r *);
 int32_t mr_i32(struct msg_r *);
 /* NUL inside the string, or none behind it, is an error. */
-const char *mr_str(struct msg_r *);       /* may return NULL: a null string */
-const char *mr_str_req(struct msg_r *);   /* null is an error; returns "" */
+const char *mr_str(struct msg_r *);	/* may return NULL: a null string */
+const char *mr_str_req(struct msg_r *); /* null is an error; returns "" */
 const void *mr_blob(struct msg_r *, size_t *len);
 /* 0 if everything was read without error and nothing is left over, else -1. */
 int mr_end(const struct msg_r *);

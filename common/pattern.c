@@ -19,7 +19,7 @@
 #define PATTERN_SIZE  2048 /* with its repetitions written out */
 #define PATTERN_DEPTH 16
 
-struct level { /* inside one pair of parentheses */
+struct level {		  /* inside one pair of parentheses */
 	long size;	  /* of all but the last atom */
 	bool empty;	  /* this alternative so far may be empty */
 	bool other_empty; /* an earlier one may */

@@ -19,13 +19,13 @@
 #include "common/schema.h"
 #include "common/util.h"
 
-#define SCHEMA_DEPTH	  16
-#define SCHEMA_ERRORS	  32  /* items in one answer */
-#define SCHEMA_ENUM_MAX	  256
-#define SCHEMA_PROPS_MAX  256
-#define PATTERN_MAX	  512 /* bytes */
-#define PATTERN_CACHE	  8
-#define LOC_KEY_MAX	  128 /* bytes of a client's key that are repeated */
+#define SCHEMA_DEPTH	 16
+#define SCHEMA_ERRORS	 32 /* items in one answer */
+#define SCHEMA_ENUM_MAX	 256
+#define SCHEMA_PROPS_MAX 256
+#define PATTERN_MAX	 512 /* bytes */
+#define PATTERN_CACHE	 8
+#define LOC_KEY_MAX	 128 /* bytes of a client's key that are repeated */
 
 /* The types of JSON, as the keyword "type" and the error items name them. */
 static const struct type_row {
@@ -187,8 +187,9 @@ check_string(struct check *c, const char *kw, const json_t *v)
 static int
 check_bool(struct check *c, const char *kw, const json_t *v)
 {
-	return (json_is_boolean(v) ? 0 :
-	    check_fail(c, kw, "must be true or false"));
+	return (json_is_boolean(v) ?
+		0 :
+		check_fail(c, kw, "must be true or false"));
 }
 
 static int
@@ -200,8 +201,9 @@ check_number(struct check *c, const char *kw, const json_t *v)
 static int
 check_count(struct check *c, const char *kw, const json_t *v)
 {
-	return (json_is_integer(v) && json_integer_value(v) >= 0 ? 0 :
-	    check_fail(c, kw, "must be an integer of 0 or more"));
+	return (json_is_integer(v) && json_integer_value(v) >= 0 ?
+		0 :
+		check_fail(c, kw, "must be an integer of 0 or more"));
 }
 
 static int
@@ -214,8 +216,8 @@ check_required(struct check *c, const char *kw, const json_t *v)
 		return (check_fail(c, kw, "must be a list of names"));
 	json_array_foreach(v, i, e)
 		if (!json_is_string(e))
-			return (check_fail(c, kw, "item %zu is not a string",
-			    i));
+			return (
+			    check_fail(c, kw, "item %zu is not a string", i));
 	return (0);
 }
 
@@ -226,9 +228,9 @@ check_properties(struct check *c, const char *kw, const json_t *v)
 	json_t *sub;
 
 	if (!json_is_object(v) || json_object_size(v) > SCHEMA_PROPS_MAX)
-		return (check_fail(c, kw,
-		    "must be an object of at most %d schemas",
-		    SCHEMA_PROPS_MAX));
+		return (
+		    check_fail(c, kw, "must be an object of at most %d schemas",
+			SCHEMA_PROPS_MAX));
 	json_object_foreach((json_t *)(uintptr_t)v, name, sub)
 		if (check_sub(c, kw, name, sub) == -1)
 			return (-1);
@@ -261,7 +263,8 @@ check_pattern(struct check *c, const char *kw, const json_t *v)
 	    json_string_length(v) != strlen(p))
 		return (check_fail(c, kw,
 		    "must be an extended regular expression of at most %d "
-		    "bytes", PATTERN_MAX));
+		    "bytes",
+		    PATTERN_MAX));
 	if ((why = pattern_costly(p)) != NULL)
 		return (check_fail(c, kw, "%s", why));
 	if ((r = regcomp(&re, p, REG_EXTENDED | REG_NOSUB)) != 0) {
@@ -357,8 +360,8 @@ struct validation {
 	unsigned ncache;
 };
 
-static void value_validate(struct validation *, const json_t *,
-    const json_t *, const struct step *);
+static void value_validate(struct validation *, const json_t *, const json_t *,
+    const struct step *);
 
 /* A client's key, cut to LOC_KEY_MAX bytes between two characters. */
 static json_t *
@@ -380,8 +383,9 @@ loc_append(json_t *loc, const struct step *at)
 	if (at == NULL)
 		return;
 	loc_append(loc, at->up);
-	json_array_append_new(loc, at->key == NULL ?
-	    json_integer((json_int_t)at->index) : loc_key(at->key));
+	json_array_append_new(loc,
+	    at->key == NULL ? json_integer((json_int_t)at->index) :
+			      loc_key(at->key));
 }
 
 /* Adds one item; takes ctx over (NULL: none). */
@@ -398,8 +402,8 @@ violation(struct validation *v, const struct step *at, const char *type,
 	v->n++;
 	loc = json_pack("[s,s]", "body", "inputs");
 	loc_append(loc, at);
-	item = json_pack("{s:s, s:o, s:s}", "type", type, "loc", loc, "msg",
-	    msg);
+	item =
+	    json_pack("{s:s, s:o, s:s}", "type", type, "loc", loc, "msg", msg);
 	if (ctx != NULL)
 		json_object_set_new(item, "ctx", ctx);
 	json_array_append_new(v->errors, item);
@@ -454,7 +458,8 @@ utf8_cut(char *s)
 static void
 expected_add(char *out, size_t size, const json_t *e, const char *before)
 {
-	char *text = json_is_string(e) ? NULL :
+	char *text = json_is_string(e) ?
+	    NULL :
 	    json_dumps(e, JSON_ENCODE_ANY | JSON_COMPACT);
 	size_t len = strlen(out);
 
@@ -478,11 +483,13 @@ violation_literal(struct validation *v, const struct step *at,
 	for (i = 0; i < n; i++)
 		expected_add(expected, sizeof(expected),
 		    only != NULL ? only : json_array_get(allowed, i),
-		    i == 0 ? "" : i + 1 == n ? " or " : ", ");
+		    i == 0	   ? "" :
+			i + 1 == n ? " or " :
+				     ", ");
 	utf8_cut(expected);
 	(void)snprintf(msg, sizeof(msg), "Input should be %s", expected);
-	violation(v, at, "literal_error", json_pack("{s:s}", "expected",
-	    expected), msg);
+	violation(v, at, "literal_error",
+	    json_pack("{s:s}", "expected", expected), msg);
 }
 
 /* Items with a bound: "... at least 3 ..." and ctx {"min_length": 3}. */
@@ -499,15 +506,15 @@ violation_count(struct validation *v, const struct step *at, const char *type,
 	if (text) {
 		(void)snprintf(msg, sizeof(msg),
 		    "String should have at %s %" JSON_INTEGER_FORMAT
-		    " character%s", min ? "least" : "most", bound,
-		    bound == 1 ? "" : "s");
+		    " character%s",
+		    min ? "least" : "most", bound, bound == 1 ? "" : "s");
 		ctx = json_pack("{s:I}", key, bound);
 	} else {
 		(void)snprintf(msg, sizeof(msg),
 		    "%s should have at %s %" JSON_INTEGER_FORMAT
 		    " item%s after validation, not %" JSON_INTEGER_FORMAT,
-		    what, min ? "least" : "most", bound,
-		    bound == 1 ? "" : "s", actual);
+		    what, min ? "least" : "most", bound, bound == 1 ? "" : "s",
+		    actual);
 		ctx = json_pack("{s:s, s:I, s:I}", "field_type", what, key,
 		    bound, "actual_length", actual);
 	}
@@ -538,8 +545,8 @@ pattern_matches(struct validation *v, const char *pattern, const char *text)
 
 	for (i = 0; i < v->ncache; i++)
 		if (v->cache[i].text == pattern)
-			return (regexec(&v->cache[i].re, text, 0, NULL, 0) ==
-			    0);
+			return (
+			    regexec(&v->cache[i].re, text, 0, NULL, 0) == 0);
 	if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) != 0)
 		return (false);
 	ok = regexec(&re, text, 0, NULL, 0) == 0;
@@ -552,8 +559,8 @@ pattern_matches(struct validation *v, const char *pattern, const char *text)
 }
 
 static void
-string_validate(struct validation *v, const json_t *schema,
-    const json_t *value, const struct step *at)
+string_validate(struct validation *v, const json_t *schema, const json_t *value,
+    const struct step *at)
 {
 	const json_t *bound;
 	const char *pattern, *s = json_string_value(value);
@@ -572,8 +579,9 @@ string_validate(struct validation *v, const json_t *schema,
 	}
 	pattern = json_string_value(json_object_get(schema, "pattern"));
 	/* regexec() ends at a NUL: a text that holds one matches nothing */
-	if (pattern == NULL || (strlen(s) == json_string_length(value) &&
-	    pattern_matches(v, pattern, s)))
+	if (pattern == NULL ||
+	    (strlen(s) == json_string_length(value) &&
+		pattern_matches(v, pattern, s)))
 		return;
 	(void)snprintf(msg, sizeof(msg), "String should match pattern '%s'",
 	    pattern);
@@ -585,16 +593,16 @@ static long double
 number_of(const json_t *v)
 {
 	return (json_is_integer(v) ? (long double)json_integer_value(v) :
-	    (long double)json_real_value(v));
+				     (long double)json_real_value(v));
 }
 
 static const struct bound_row {
 	const char *keyword, *error, *key, *words;
-	int side; /* -1: value must not be below, 1: not above */
+	int side;  /* -1: value must not be below, 1: not above */
 	bool open; /* the bound itself is outside */
 } bounds[] = {
-	{ "minimum", "greater_than_equal", "ge", "greater than or equal to",
-	    -1, false },
+	{ "minimum", "greater_than_equal", "ge", "greater than or equal to", -1,
+	    false },
 	{ "exclusiveMinimum", "greater_than", "gt", "greater than", -1, true },
 	{ "maximum", "less_than_equal", "le", "less than or equal to", 1,
 	    false },
@@ -602,8 +610,8 @@ static const struct bound_row {
 };
 
 static void
-number_validate(struct validation *v, const json_t *schema,
-    const json_t *value, const struct step *at)
+number_validate(struct validation *v, const json_t *schema, const json_t *value,
+    const struct step *at)
 {
 	const struct bound_row *b;
 	long double diff;
@@ -616,8 +624,8 @@ number_validate(struct validation *v, const json_t *schema,
 		diff = (number_of(value) - number_of(bound)) * b->side;
 		if (diff < 0 || (diff == 0 && !b->open))
 			continue;
-		text = json_dumps(bound, JSON_ENCODE_ANY |
-		    JSON_REAL_PRECISION(15));
+		text = json_dumps(bound,
+		    JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 		(void)snprintf(msg, sizeof(msg), "Input should be %s %s",
 		    b->words, text == NULL ? "its bound" : text);
 		free(text);
@@ -669,8 +677,8 @@ member_validate(struct validation *v, const json_t *schema, const char *key,
 }
 
 static void
-object_validate(struct validation *v, const json_t *schema,
-    const json_t *value, const struct step *at)
+object_validate(struct validation *v, const json_t *schema, const json_t *value,
+    const struct step *at)
 {
 	const json_t *required = json_object_get(schema, "required"), *e;
 	const json_t *bound = json_object_get(schema, "maxProperties");

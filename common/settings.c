@@ -32,8 +32,8 @@ struct settings {
 };
 
 const struct setting_def setting_defs[SET_MAX] = {
-#define SETTING(id, name, type, dflt, min, max, words, flags, procs, help)   \
-	[SET_##id] = { SET_##id, name, type, dflt, min, max, words, flags,     \
+#define SETTING(id, name, type, dflt, min, max, words, flags, procs, help) \
+	[SET_##id] = { SET_##id, name, type, dflt, min, max, words, flags, \
 		procs, help },
 #include "settings.def.h"
 #undef SETTING
@@ -177,12 +177,11 @@ make_path(const char *base, const char *s)
 }
 
 static int
-range_error(const struct setting_def *d, const char *what, int64_t v,
-    char *err, size_t errlen)
+range_error(const struct setting_def *d, const char *what, int64_t v, char *err,
+    size_t errlen)
 {
-	(void)snprintf(err, errlen, "%s: %" PRId64 "%s is %s %" PRId64,
-	    d->name, v, what,
-	    v < d->min ? "below the minimum" : "above the maximum",
+	(void)snprintf(err, errlen, "%s: %" PRId64 "%s is %s %" PRId64, d->name,
+	    v, what, v < d->min ? "below the minimum" : "above the maximum",
 	    v < d->min ? d->min : d->max);
 	return (-1);
 }
@@ -200,12 +199,15 @@ check_number(const struct setting_def *d, struct value *v, char *err,
 		    d->name, v->str);
 		return (-1);
 	}
-	bad = d->type == ST_SIZE ? parse_size(v->str, &v->num) :
+	bad = d->type == ST_SIZE ?
+	    parse_size(v->str, &v->num) :
 	    ax_strtonum(v->str, INT64_MIN, INT64_MAX, &v->num);
 	if (bad == -1) {
 		(void)snprintf(err, errlen, "%s: \"%s\" is not a %s", d->name,
-		    v->str, d->type == ST_SIZE ?
-		    "size (a number, or one with K, M or G)" : "number");
+		    v->str,
+		    d->type == ST_SIZE ?
+			"size (a number, or one with K, M or G)" :
+			"number");
 		return (-1);
 	}
 	if (v->num < d->min || v->num > d->max)
@@ -229,9 +231,10 @@ check_text(const struct setting_def *d, struct value *v, char *err,
 		return (-1);
 	}
 	if (n < (size_t)d->min || n > (size_t)d->max) {
-		(void)snprintf(err, errlen, "%s: %s (%zu bytes, %s %" PRId64
-		    ")", d->name, n < (size_t)d->min ? "too short" :
-		    "too long", n, n < (size_t)d->min ? "least" : "most",
+		(void)snprintf(err, errlen,
+		    "%s: %s (%zu bytes, %s %" PRId64 ")", d->name,
+		    n < (size_t)d->min ? "too short" : "too long", n,
+		    n < (size_t)d->min ? "least" : "most",
 		    n < (size_t)d->min ? d->min : d->max);
 		return (-1);
 	}
@@ -271,7 +274,8 @@ settings_set(struct settings *s, enum setting_id id, const char *text,
 		return (-1);
 	}
 	bad = d->type == ST_BOOL || d->type == ST_INT || d->type == ST_SIZE ?
-	    check_number(d, &v, err, errlen) : check_text(d, &v, err, errlen);
+	    check_number(d, &v, err, errlen) :
+	    check_text(d, &v, err, errlen);
 	if (bad == -1) {
 		value_clear(&v);
 		return (-1);
@@ -292,7 +296,7 @@ settings_new(void)
 		return (NULL);
 	for (i = 0; i < SET_MAX; i++) {
 		if (settings_set(s, (enum setting_id)i, setting_defs[i].dflt,
-		    NULL, err, sizeof(err)) == -1) {
+			NULL, err, sizeof(err)) == -1) {
 			settings_free(s);
 			return (NULL);
 		}
@@ -311,7 +315,7 @@ settings_dup(const struct settings *from)
 		return (NULL);
 	for (i = 0; i < SET_MAX; i++) {
 		if (settings_set(s, (enum setting_id)i, from->v[i].str,
-		    from->v[i].origin, err, sizeof(err)) == -1) {
+			from->v[i].origin, err, sizeof(err)) == -1) {
 			settings_free(s);
 			return (NULL);
 		}
@@ -489,8 +493,8 @@ quoted_value(struct cursor *c, char quote, struct buf *out)
 	if (c->p >= c->end)
 		return ("the closing quote is missing");
 	c->p++;
-	while (c->p < c->end && (*c->p == ' ' || *c->p == '\t' ||
-	    *c->p == '\r'))
+	while (
+	    c->p < c->end && (*c->p == ' ' || *c->p == '\t' || *c->p == '\r'))
 		c->p++;
 	if (c->p < c->end && *c->p != '\n')
 		return ("text behind the closing quote");
@@ -514,10 +518,10 @@ plain_value(struct cursor *c, struct buf *out)
 		if (*c->p == '#' && out->len > 0 &&
 		    isspace((unsigned char)out->d[out->len - 1]))
 			bad = "a comment behind a value is part of the value: "
-			    "put it on a line of its own, or quote the value";
+			      "put it on a line of its own, or quote the value";
 		if (*c->p == '"' || *c->p == '\'')
 			bad = "a quote inside an unquoted value: quote the "
-			    "whole value";
+			      "whole value";
 		buf_addc(out, *c->p);
 	}
 	while (out->len > 0 && isspace((unsigned char)out->d[out->len - 1]))
@@ -533,8 +537,8 @@ parse_key(struct cursor *c, char name[65])
 
 	if (c->p < c->end && isdigit((unsigned char)*c->p))
 		return ("a name cannot start with a digit");
-	while (c->p < c->end && (isalnum((unsigned char)*c->p) ||
-	    *c->p == '_')) {
+	while (
+	    c->p < c->end && (isalnum((unsigned char)*c->p) || *c->p == '_')) {
 		if (n == 64)
 			return ("the name is too long");
 		name[n++] = *c->p++;
@@ -573,7 +577,7 @@ nearest_name(const char *name)
 
 		if (strcasecmp(s, name) == 0 ||
 		    (strncmp(s, "ARCHILLX_", 9) == 0 &&
-		    strcasecmp(s + 9, name) == 0) ||
+			strcasecmp(s + 9, name) == 0) ||
 		    (strlen(name) > 4 && strstr(s, name) != NULL))
 			return (s);
 	}
@@ -592,9 +596,9 @@ parse_line(struct settings *s, struct cursor *c, const char *file,
 
 	if ((bad = parse_key(c, name)) == NULL)
 		bad = c->p < c->end && (*c->p == '"' || *c->p == '\'') ?
-		    quoted_value(c, *c->p, &val) : plain_value(c, &val);
-	if (bad == NULL && (buf_str(&val) == NULL ||
-	    strlen(val.d) != val.len))
+		    quoted_value(c, *c->p, &val) :
+		    plain_value(c, &val);
+	if (bad == NULL && (buf_str(&val) == NULL || strlen(val.d) != val.len))
 		bad = "a NUL byte in the value";
 	if (bad != NULL) {
 		conf_error(errs, file, line, "%s", bad);
@@ -632,8 +636,8 @@ settings_parse(struct settings *s, const char *file, const char *text,
 	unsigned before = errs->n;
 
 	while (c.p < c.end) {
-		while (c.p < c.end && (*c.p == ' ' || *c.p == '\t' ||
-		    *c.p == '\r'))
+		while (c.p < c.end &&
+		    (*c.p == ' ' || *c.p == '\t' || *c.p == '\r'))
 			c.p++;
 		if (c.p < c.end && (*c.p == '#' || *c.p == ';'))
 			skip_line(&c);

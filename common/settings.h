@@ -20,13 +20,13 @@ enum setting_id {
 };
 
 enum setting_type {
-	ST_BOOL,  /* 1 true yes on / 0 false no off */
-	ST_INT,   /* min..max */
-	ST_SIZE,  /* bytes, with K M G (also k m g, 128m); min..max */
-	ST_STR,	  /* min..max bytes long */
-	ST_ENUM,  /* one of words, "a|b|c" */
-	ST_PATH,  /* absolute after resolving against the config's folder */
-	ST_LIST	  /* comma separated strings */
+	ST_BOOL, /* 1 true yes on / 0 false no off */
+	ST_INT,	 /* min..max */
+	ST_SIZE, /* bytes, with K M G (also k m g, 128m); min..max */
+	ST_STR,	 /* min..max bytes long */
+	ST_ENUM, /* one of words, "a|b|c" */
+	ST_PATH, /* absolute after resolving against the config's folder */
+	ST_LIST	 /* comma separated strings */
 };
 
 #define SF_LIVE	  1u /* changes on reload; others need a restart */

@@ -111,8 +111,8 @@ ax_ts_format(uint64_t real_us, char out[AX_TS_LEN])
 	if (y > 9999)
 		y = 9999;
 	(void)snprintf(out, AX_TS_LEN, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ",
-	    (unsigned)y % 10000u, m % 100u, d % 100u, tod / 3600,
-	    tod / 60 % 60, tod % 60, (unsigned)(real_us % 1000000));
+	    (unsigned)y % 10000u, m % 100u, d % 100u, tod / 3600, tod / 60 % 60,
+	    tod % 60, (unsigned)(real_us % 1000000));
 }
 
 /* Exactly n digits at *s; -1 if not. Advances. */
@@ -132,8 +132,8 @@ digits(const char **s, int n)
 static unsigned
 month_days(int y, unsigned m)
 {
-	static const unsigned char len[] = { 31, 28, 31, 30, 31, 30, 31, 31,
-		30, 31, 30, 31 };
+	static const unsigned char len[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30,
+		31, 30, 31 };
 
 	if (m == 2 && (y % 4 == 0 && (y % 100 != 0 || y % 400 == 0)))
 		return (29);
@@ -329,7 +329,8 @@ ax_read_file(int dirfd, const char *path, size_t max, size_t *len)
 	if (st.st_size < 0 || (uint64_t)st.st_size > max)
 		goto fail;
 	if ((d = malloc(max + 1 < (size_t)st.st_size + 4096 ?
-	    max + 1 : (size_t)st.st_size + 4096)) == NULL)
+		     max + 1 :
+		     (size_t)st.st_size + 4096)) == NULL)
 		goto fail;
 	while (have < (size_t)st.st_size) {
 		got = read(fd, d + have, (size_t)st.st_size - have);

@@ -109,7 +109,8 @@ static void
 put_proc(struct jw *w, const struct proc *p)
 {
 	static const char *const modes[] = { "kill", "errno", "log", "off" };
-	uint64_t up = p->state == PROC_DOWN ? 0 :
+	uint64_t up = p->state == PROC_DOWN ?
+	    0 :
 	    (ax_mono_us() - p->started_us) / 1000000;
 
 	jw_obj(w);
@@ -147,13 +148,13 @@ ctl_on_status(struct control_conn *c, json_t *args)
 	jw_kint(&w, "pid", getpid());
 	jw_kstr(&w, "listen", parent.listen_text);
 	jw_kbool(&w, "root", parent.as_root);
-	jw_kstr(&w, "reduced", parent.as_root ? NULL :
-	    "not root: users and chroots are given up");
+	jw_kstr(&w, "reduced",
+	    parent.as_root ? NULL : "not root: users and chroots are given up");
 	jw_kbool(&w, "ready", proc_all_in(PROC_READY));
 	jw_kbool(&w, "stopping", parent.ending);
 	jw_kuint(&w, "generation", parent.gen->number);
-	jw_kstr(&w, "evidence_dir", settings_str(parent.settings,
-	    SET_EVIDENCE_DIR));
+	jw_kstr(&w, "evidence_dir",
+	    settings_str(parent.settings, SET_EVIDENCE_DIR));
 	jw_kbool(&w, "gate_open", gauge_of(PROC_AUDIT, MG_GATE_OPEN));
 	jw_kbool(&w, "store_ok", gauge_of(PROC_STORE, MG_STORE_OK));
 	jw_kbool(&w, "sandbox_ok", gauge_of(PROC_BROKER, MG_SANDBOX_OK));
@@ -195,15 +196,15 @@ ctl_on_config(struct control_conn *c, json_t *args)
 	jw_init(&w, &b, false);
 	jw_obj(&w);
 	for (i = 0; i < SET_MAX; i++) {
-		const char *v = settings_str(parent.settings,
-		    (enum setting_id)i);
+		const char *v =
+		    settings_str(parent.settings, (enum setting_id)i);
 		bool secret = (setting_defs[i].flags & SF_SECRET) != 0;
 
 		jw_key(&w, setting_defs[i].name);
 		jw_obj(&w);
 		jw_kstr(&w, "value", secret && *v != '\0' ? "***" : v);
-		jw_kstr(&w, "origin", settings_origin(parent.settings,
-		    (enum setting_id)i));
+		jw_kstr(&w, "origin",
+		    settings_origin(parent.settings, (enum setting_id)i));
 		jw_obj_end(&w);
 	}
 	jw_obj_end(&w);
@@ -280,7 +281,8 @@ to_gate(struct control_conn *c, const char *verb, json_t *args)
 	text = json_dumps(args, JSON_COMPACT | JSON_SORT_KEYS);
 	if (audit == NULL || audit->state != PROC_READY || text == NULL) {
 		free(text);
-		answer(c, false, "the audit process is not there: nothing was "
+		answer(c, false,
+		    "the audit process is not there: nothing was "
 		    "changed; see archillxctl status");
 		return;
 	}
@@ -290,7 +292,8 @@ to_gate(struct control_conn *c, const char *verb, json_t *args)
 	mw_str(&b, verb);
 	mw_str(&b, text);
 	if (ipc_send_buf(audit->chan, MSG_CTL_GATE, c->id, &b) == -1)
-		answer(c, false, "the audit process does not take requests: "
+		answer(c, false,
+		    "the audit process does not take requests: "
 		    "nothing was changed");
 	buf_free(&b);
 	free(text);
@@ -328,8 +331,7 @@ ctl_on_probe(struct control_conn *c, json_t *args)
 	for (i = 0; i < parent.nprocs; i++) {
 		if (parent.procs[i].state != PROC_READY)
 			continue;
-		(void)ipc_send(parent.procs[i].chan, MSG_PROBE, c->id, NULL,
-		    0);
+		(void)ipc_send(parent.procs[i].chan, MSG_PROBE, c->id, NULL, 0);
 		c->probes_due++;
 	}
 #else
@@ -397,7 +399,8 @@ dispatch(struct control_conn *c, const char *line, size_t len)
 		}
 	}
 	json_decref(req);
-	answer(c, false, "unknown verb: archillxctl and archillxd are of "
+	answer(c, false,
+	    "unknown verb: archillxctl and archillxd are of "
 	    "different versions");
 }
 
@@ -451,8 +454,7 @@ control_accept(evutil_socket_t lfd, short what, void *arg)
 		return;
 	}
 	c->uid = uid;
-	c->bev = bufferevent_socket_new(parent.base, fd,
-	    BEV_OPT_CLOSE_ON_FREE);
+	c->bev = bufferevent_socket_new(parent.base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (c->bev == NULL) {
 		(void)close(fd);
 		free(c);
@@ -473,7 +475,8 @@ remove_stale(const struct sockaddr_un *sun)
 		fatal("socket");
 	if (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0)
 		fatalx("another archillxd answers on %s: stop it first, or "
-		    "choose another RUN_DIR", sun->sun_path);
+		       "choose another RUN_DIR",
+		    sun->sun_path);
 	(void)close(fd);
 	(void)unlink(sun->sun_path);
 }
@@ -489,14 +492,15 @@ control_open(void)
 	    settings_str(parent.settings, SET_RUN_DIR));
 	if (n < 0 || (size_t)n >= sizeof(sun.sun_path))
 		fatalx("RUN_DIR is too long for a socket in it (%d bytes at "
-		    "most)", (int)sizeof(sun.sun_path) - 15);
+		       "most)",
+		    (int)sizeof(sun.sun_path) - 15);
 	(void)ax_strlcpy(ctl.path, sun.sun_path, sizeof(ctl.path));
 	remove_stale(&sun);
-	ctl.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-	    0);
+	ctl.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	old = umask(0177);
-	if (ctl.fd == -1 || bind(ctl.fd, (struct sockaddr *)&sun,
-	    sizeof(sun)) == -1 || listen(ctl.fd, 16) == -1)
+	if (ctl.fd == -1 ||
+	    bind(ctl.fd, (struct sockaddr *)&sun, sizeof(sun)) == -1 ||
+	    listen(ctl.fd, 16) == -1)
 		fatal("cannot listen on %s", sun.sun_path);
 	(void)umask(old);
 	ctl.ev = event_new(parent.base, ctl.fd, EV_READ | EV_PERSIST,
@@ -515,8 +519,8 @@ control_on_stopped(void)
 	for (i = 0; i < CONNS_MAX; i++) {
 		if (ctl.conns[i] != NULL && ctl.conns[i]->at_stop &&
 		    !ctl.conns[i]->answered)
-			(void)ax_write_all(bufferevent_getfd(
-			    ctl.conns[i]->bev), done, sizeof(done) - 1);
+			(void)ax_write_all(bufferevent_getfd(ctl.conns[i]->bev),
+			    done, sizeof(done) - 1);
 	}
 }
 

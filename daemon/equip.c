@@ -35,8 +35,8 @@ send_setup(struct proc *p)
 	s.uid = parent.ids[p->desc->role].uid;
 	s.gid = parent.ids[p->desc->role].gid;
 	s.as_root = parent.as_root;
-	s.confinement = (enum confinement)settings_enum(parent.settings,
-	    SET_SANDBOX_MODE);
+	s.confinement =
+	    (enum confinement)settings_enum(parent.settings, SET_SANDBOX_MODE);
 	s.log_level = (uint8_t)log_get_level();
 	s.parent_pid = (uint32_t)getpid();
 	switch (p->desc->root) {
@@ -100,8 +100,10 @@ send_slots(struct proc *p)
 			log_warn("equip: metrics slot");
 			continue;
 		}
-		send_resource(p, RES_SLOT_PEER, own_parent ? 0 :
-		    (uint32_t)o->desc->role << 16 | o->instance, "", fd);
+		send_resource(p, RES_SLOT_PEER,
+		    own_parent ? 0 :
+				 (uint32_t)o->desc->role << 16 | o->instance,
+		    "", fd);
 		(void)close(fd);
 	}
 }
@@ -118,7 +120,9 @@ send_file_roots(struct proc *p)
 		return;
 	}
 	for (i = 0; (item = settings_item(parent.settings, SET_FILE_WHITELIST,
-	    i)) != NULL && i < parent.nroots; i++)
+			 i)) != NULL &&
+	     i < parent.nroots;
+	     i++)
 		send_resource(p, RES_FILE_ROOT, 1, item, parent.root_fds[i]);
 }
 
@@ -195,8 +199,8 @@ connect_pair(struct proc *a, struct proc *b)
 static bool
 is_up(const struct proc *p)
 {
-	return (p->chan != NULL && (p->state == PROC_SETTING_UP ||
-	    p->state == PROC_READY));
+	return (p->chan != NULL &&
+	    (p->state == PROC_SETTING_UP || p->state == PROC_READY));
 }
 
 /* A channel to every peer of the list that is up; the others do the same
@@ -256,7 +260,8 @@ parent_on_hello(struct ipc *c, struct ipc_msg *m, void *arg)
 	if (mr_end(&r) == -1 || proto != AX_PROTO ||
 	    strcmp(build, AX_BUILD_ID) != 0) {
 		log_warnx("%s is of another build than archillxd: restart the "
-		    "service", proc_exec_name(p->desc->role));
+			  "service",
+		    proc_exec_name(p->desc->role));
 		proc_kill(p, SIGKILL);
 		return;
 	}

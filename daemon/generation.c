@@ -150,7 +150,7 @@ check_rules(const struct generation *g, const char *dir,
 		(void)snprintf(where, sizeof(where), "%s/%s", dir,
 		    g->rules[i].name);
 		if (governor_add(gov, g->rules[i].name, g->rules[i].text,
-		    strlen(g->rules[i].text), err, sizeof(err)) == -1)
+			strlen(g->rules[i].text), err, sizeof(err)) == -1)
 			conf_error(errs, where, 0, "%s", err);
 	}
 	governor_free(gov);
@@ -179,8 +179,10 @@ key_name_ok(const char *s)
 {
 	size_t n = strlen(s);
 
-	return (n >= 1 && n <= 64 && strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789_.-") == n);
+	return (n >= 1 && n <= 64 &&
+	    strspn(s,
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"abcdefghijklmnopqrstuvwxyz0123456789_.-") == n);
 }
 
 /* One line "name role sha256hex" of the key file. */
@@ -209,8 +211,8 @@ key_line(struct generation *g, const char *file, unsigned line, char *text,
 		conf_error(errs, file, line,
 		    "role \"%s\" is not admin or api_key", role);
 	else if (strlen(hex) != 64 || ax_unhex(hex, digest, 32) == -1)
-		conf_error(errs, file, line,
-		    "\"%s\" is not a SHA-256 in hex", hex);
+		conf_error(errs, file, line, "\"%s\" is not a SHA-256 in hex",
+		    hex);
 	else if (g->nkeys >= KEYS_MAX)
 		conf_error(errs, file, line, "more than %d keys", KEYS_MAX);
 	else {
@@ -327,7 +329,8 @@ send_facts(const struct generation *g, struct proc *p)
 
 	send_item(p, CONF_FACT, "version",
 	    *settings_str(g->settings, SET_APP_VERSION) != '\0' ?
-	    settings_str(g->settings, SET_APP_VERSION) : PACKAGE_VERSION);
+		settings_str(g->settings, SET_APP_VERSION) :
+		PACKAGE_VERSION);
 	send_item(p, CONF_FACT, "cgroup", parent.cgroup_kind);
 	(void)snprintf(num, sizeof(num), "%lld",
 	    (long long)settings_int(g->settings, SET_HTTP_WORKERS));
@@ -359,8 +362,9 @@ generation_send(const struct generation *g, struct proc *p)
 			send_item(p, CONF_SETTING, setting_defs[i].name,
 			    settings_str(g->settings, (enum setting_id)i));
 	}
-	send_texts(p, CONF_SKILL, PROC_BIT(PROC_AUDIT) | PROC_BIT(PROC_HTTP) |
-	    PROC_BIT(PROC_BROKER), g->skills, g->nskills);
+	send_texts(p, CONF_SKILL,
+	    PROC_BIT(PROC_AUDIT) | PROC_BIT(PROC_HTTP) | PROC_BIT(PROC_BROKER),
+	    g->skills, g->nskills);
 	send_texts(p, CONF_GOVERNOR, PROC_BIT(PROC_AUDIT) | PROC_BIT(PROC_HTTP),
 	    g->rules, g->nrules);
 	send_texts(p, CONF_KEY, PROC_BIT(PROC_AUDIT) | PROC_BIT(PROC_HTTP),

@@ -25,8 +25,13 @@
 #include "notify.h"
 #include "parent.h"
 
-struct parent parent = { .ready_fd = -1, .listen_fd = -1, .lock_fd = -1,
-	.rate_fd = -1, .evidence_fd = -1, .db_fd = -1, .cgroup_kind = "none" };
+struct parent parent = { .ready_fd = -1,
+	.listen_fd = -1,
+	.lock_fd = -1,
+	.rate_fd = -1,
+	.evidence_fd = -1,
+	.db_fd = -1,
+	.cgroup_kind = "none" };
 
 static const char usage_text[] =
     "usage: archillxd [-dnv] [-f FILE] [-D KEY=VALUE]...\n"
@@ -144,8 +149,10 @@ find_workers(void)
 			    "%s/workers/audit/archillx-audit", self);
 			if (access(probe, X_OK) == 0) {
 				(void)snprintf(parent.workers_dir,
-				    sizeof(parent.workers_dir), "%.4000s/"
-				    "workers", self);
+				    sizeof(parent.workers_dir),
+				    "%.4000s/"
+				    "workers",
+				    self);
 				parent.in_build_tree = true;
 				return;
 			}
@@ -167,7 +174,8 @@ await_ready(int fd, pid_t child)
 	while (n == -1 && errno == EINTR);
 	if (n == 1)
 		_exit(0);
-	(void)fprintf(stderr, "archillxd: did not start; see %s/archillxd.log\n",
+	(void)fprintf(stderr,
+	    "archillxd: did not start; see %s/archillxd.log\n",
 	    settings_str(parent.settings, SET_RUN_DIR));
 	_exit(1);
 }
@@ -181,12 +189,12 @@ into_background(void)
 
 	if (mkdir(settings_str(parent.settings, SET_RUN_DIR), 0755) == -1 &&
 	    errno != EEXIST)
-		fatal("cannot make %s", settings_str(parent.settings,
-		    SET_RUN_DIR));
+		fatal("cannot make %s",
+		    settings_str(parent.settings, SET_RUN_DIR));
 	(void)snprintf(path, sizeof(path), "%s/archillxd.log",
 	    settings_str(parent.settings, SET_RUN_DIR));
-	log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
-	    O_NOFOLLOW, 0640);
+	log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+	    0640);
 	if (log == -1)
 		fatal("cannot open %s", path);
 	if (pipe2(fds, O_CLOEXEC) == -1 || (pid = fork()) == -1)
@@ -259,7 +267,7 @@ main(int argc, char **argv)
 	json_object_seed(0);
 	load_first_generation(o.check);
 	if (log_level_parse(settings_str(parent.settings, SET_LOG_LEVEL),
-	    &level) == 0)
+		&level) == 0)
 		log_set_level(level);
 	if (o.verbose)
 		log_set_level(LOG_L_DEBUG);

@@ -32,10 +32,12 @@ notify_open(void)
 	}
 	if (*path == '@')
 		sun.sun_path[0] = '\0';
-	notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-	    0);
-	if (notify_fd == -1 || connect(notify_fd, (struct sockaddr *)&sun,
-	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) == -1) {
+	notify_fd =
+	    socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (notify_fd == -1 ||
+	    connect(notify_fd, (struct sockaddr *)&sun,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) ==
+		-1) {
 		log_warn("NOTIFY_SOCKET");
 		if (notify_fd != -1)
 			(void)close(notify_fd);
@@ -47,8 +49,8 @@ notify_open(void)
 void
 notify_send(const char *state)
 {
-	if (notify_fd != -1 && send(notify_fd, state, strlen(state),
-	    MSG_NOSIGNAL) == -1)
+	if (notify_fd != -1 &&
+	    send(notify_fd, state, strlen(state), MSG_NOSIGNAL) == -1)
 		log_debug("notify: not sent");
 }
 
@@ -57,7 +59,7 @@ notify_reloading(void)
 {
 	char text[80];
 
-	(void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%"
-	    PRIu64, ax_mono_us());
+	(void)snprintf(text, sizeof(text),
+	    "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, ax_mono_us());
 	notify_send(text);
 }

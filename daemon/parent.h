@@ -23,8 +23,8 @@ struct control_conn;
  */
 
 enum proc_state {
-	PROC_DOWN,     /* not running, perhaps waiting to be started */
-	PROC_STARTED,  /* exec'd, HELLO expected */
+	PROC_DOWN,	 /* not running, perhaps waiting to be started */
+	PROC_STARTED,	 /* exec'd, HELLO expected */
 	PROC_SETTING_UP, /* got its resources and configuration */
 	PROC_READY,
 	PROC_DRAINING,

@@ -54,8 +54,9 @@ privdrop_parent(void)
 		    have != CAP_SET)
 			continue;
 		if (cap_set_flag(want, CAP_PERMITTED, 1, &kept[i], CAP_SET) ==
-		    -1 || cap_set_flag(want, CAP_EFFECTIVE, 1, &kept[i],
-		    CAP_SET) == -1)
+			-1 ||
+		    cap_set_flag(want, CAP_EFFECTIVE, 1, &kept[i], CAP_SET) ==
+			-1)
 			fatal("capabilities");
 	}
 	if (cap_set_proc(want) == -1)

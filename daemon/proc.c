@@ -24,12 +24,12 @@
 #include "generation.h"
 #include "parent.h"
 
-#define EX_CONFIG_STATUS  78 /* a worker says: starting again is no use */
-#define EXIT_BURST	  70
-#define DELAY_FIRST_MS	  100
-#define DELAY_FRONT_MS	  1000
-#define GOOD_LIFE_US	  60000000ull
-#define SETUP_LIMIT_S	  20
+#define EX_CONFIG_STATUS 78 /* a worker says: starting again is no use */
+#define EXIT_BURST	 70
+#define DELAY_FIRST_MS	 100
+#define DELAY_FRONT_MS	 1000
+#define GOOD_LIFE_US	 60000000ull
+#define SETUP_LIMIT_S	 20
 
 static void proc_exited(evutil_socket_t, short, void *);
 static void proc_timer(evutil_socket_t, short, void *);
@@ -89,8 +89,9 @@ proc_init_all(void)
 	unsigned i, n;
 
 	for (i = PROC_PARENT + 1; i < PROC_MAX; i++) {
-		n = i == PROC_HTTP ? (unsigned)settings_int(parent.settings,
-		    SET_HTTP_WORKERS) : 1;
+		n = i == PROC_HTTP ?
+		    (unsigned)settings_int(parent.settings, SET_HTTP_WORKERS) :
+		    1;
 		while (n-- > 0)
 			proc_add((enum proc_role)i, n);
 	}
@@ -113,8 +114,9 @@ child_exec(const struct proc *p, int sock)
 	size_t i;
 
 	for (i = 0; i < AX_NELEM(keep); i++) {
-		if ((v = getenv(keep[i])) != NULL && (size_t)snprintf(kept[i],
-		    sizeof(kept[i]), "%s=%s", keep[i], v) < sizeof(kept[i]))
+		if ((v = getenv(keep[i])) != NULL &&
+		    (size_t)snprintf(kept[i], sizeof(kept[i]), "%s=%s", keep[i],
+			v) < sizeof(kept[i]))
 			envp[n++] = kept[i];
 	}
 	envp[n] = NULL;
@@ -129,8 +131,8 @@ child_exec(const struct proc *p, int sock)
 	    cgroup_enter(parent.cgroup) == -1)
 		log_warn("launcher: cannot enter the sandbox cgroup");
 	(void)close_range(4, ~0U, 0);
-	(void)snprintf(path, sizeof(path), parent.in_build_tree ?
-	    "%s/%s/%s" : "%s%.0s/%s", parent.workers_dir,
+	(void)snprintf(path, sizeof(path),
+	    parent.in_build_tree ? "%s/%s/%s" : "%s%.0s/%s", parent.workers_dir,
 	    proc_name(p->desc->role), proc_exec_name(p->desc->role));
 	argv[0] = path;
 	argv[1] = NULL;
@@ -261,7 +263,7 @@ start_shared(void)
 	if (parent.lock_fd == -1 && (parent.lock_fd = resources_lock()) == -1) {
 		if (!told)
 			log_info("waiting for processes of an earlier life, "
-			    "or another archillxd, to let go of %s/.lock",
+				 "or another archillxd, to let go of %s/.lock",
 			    settings_str(parent.settings, SET_EVIDENCE_DIR));
 		told = true;
 		shared_later();
@@ -314,11 +316,13 @@ static void
 describe_death(const struct proc *p, const siginfo_t *si, char *out, size_t n)
 {
 	if (si->si_code == CLD_EXITED)
-		(void)snprintf(out, n, "exited with status %d%s",
-		    si->si_status, si->si_status == 127 ?
-		    " (its executable could not be started)" : "");
+		(void)snprintf(out, n, "exited with status %d%s", si->si_status,
+		    si->si_status == 127 ?
+			" (its executable could not be started)" :
+			"");
 	else if (si->si_status == SIGSYS)
-		(void)snprintf(out, n, "killed for a system call outside its "
+		(void)snprintf(out, n,
+		    "killed for a system call outside its "
 		    "list (SIGSYS); CONFINEMENT=log tells which");
 	else
 		(void)snprintf(out, n, "killed by signal %d (%s)",
@@ -366,8 +370,9 @@ proc_reap_all(void)
 static void
 schedule_restart(struct proc *p, uint64_t now)
 {
-	uint32_t max = (uint32_t)settings_int(parent.settings,
-	    SET_RESTART_DELAY_MAX) * 1000;
+	uint32_t max =
+	    (uint32_t)settings_int(parent.settings, SET_RESTART_DELAY_MAX) *
+	    1000;
 	struct timeval tv;
 
 	if (p->desc->restart == RC_FRONT && max > DELAY_FRONT_MS)
@@ -441,7 +446,9 @@ judge_death(struct proc *p, const siginfo_t *si, const char *how)
 		(void)snprintf(why, sizeof(why), "start-up failed: %s %s",
 		    proc_exec_name(p->desc->role), how);
 		parent_abort(si->si_code == CLD_EXITED &&
-		    si->si_status == EX_CONFIG_STATUS ? EX_CONFIG_STATUS : 1,
+			    si->si_status == EX_CONFIG_STATUS ?
+			EX_CONFIG_STATUS :
+			1,
 		    why);
 		return;
 	}
@@ -485,7 +492,6 @@ proc_exited(evutil_socket_t fd, short what, void *arg)
 			p->restarts++;
 		return;
 	}
-	log_warnx("%s[%d] %s", proc_exec_name(p->desc->role), (int)p->pid,
-	    how);
+	log_warnx("%s[%d] %s", proc_exec_name(p->desc->role), (int)p->pid, how);
 	judge_death(p, &si, how);
 }

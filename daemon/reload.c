@@ -37,7 +37,7 @@ finish(bool ok, const char *text)
 		(void)evtimer_del(pending.limit);
 	pending.done = NULL;
 	notify_send(ok ? "READY=1\nSTATUS=ready" :
-	    "READY=1\nSTATUS=ready; the last reload was rejected");
+			 "READY=1\nSTATUS=ready; the last reload was rejected");
 	metric_set(parent.slot, MG_LAST_RELOAD_OK, ok);
 	metric_inc(parent.slot, ok ? MC_CONF_RELOADS : MC_CONF_REJECTS);
 	if (ok)
@@ -101,7 +101,7 @@ commit(void)
 	generation_free(old);
 	metric_set(parent.slot, MG_CONF_GENERATION, parent.gen->number);
 	if (log_level_parse(settings_str(parent.settings, SET_LOG_LEVEL),
-	    &level) == 0)
+		&level) == 0)
 		log_set_level(level);
 	record_reload();
 	finish(true, buf_str(&pending.report));
@@ -177,9 +177,9 @@ compare(struct generation *g)
 			continue;
 		}
 		jw_str(&r, setting_defs[i].name);
-		(void)settings_set(g->settings, id, settings_str(
-		    parent.settings, id), settings_origin(parent.settings, id),
-		    err, sizeof(err));
+		(void)settings_set(g->settings, id,
+		    settings_str(parent.settings, id),
+		    settings_origin(parent.settings, id), err, sizeof(err));
 	}
 	jw_arr_end(&w);
 	jw_arr_end(&r);
@@ -202,10 +202,12 @@ reload_start(reload_done done, void *arg)
 
 	if (pending.next != NULL || !proc_all_in(PROC_READY)) {
 		if (done != NULL)
-			done(false, pending.next != NULL ?
-			    "busy: another reload is in progress" :
-			    "busy: a worker is starting or stopping; see "
-			    "archillxctl status", arg);
+			done(false,
+			    pending.next != NULL ?
+				"busy: another reload is in progress" :
+				"busy: a worker is starting or stopping; see "
+				"archillxctl status",
+			    arg);
 		return;
 	}
 	notify_reloading();

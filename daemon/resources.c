@@ -27,7 +27,7 @@
 #include "parent.h"
 
 #define LISTEN_BACKLOG 1024
-#define BIND_TRIES	60 /* of 50 ms each */
+#define BIND_TRIES     60 /* of 50 ms each */
 
 static void
 find_users(void)
@@ -46,9 +46,11 @@ find_users(void)
 		(void)snprintf(name, sizeof(name), "%s%s", prefix,
 		    proc_table[i].user);
 		if ((pw = getpwnam(name)) == NULL)
-			fatalx("there is no user %s: make it with \"useradd "
+			fatalx(
+			    "there is no user %s: make it with \"useradd "
 			    "--system --shell /usr/sbin/nologin %s\", or set "
-			    "USER_PREFIX", name, name);
+			    "USER_PREFIX",
+			    name, name);
 		if (pw->pw_uid == 0)
 			fatalx("user %s is root", name);
 		parent.ids[i].uid = pw->pw_uid;
@@ -107,13 +109,14 @@ open_folders(void)
 
 	make_path(run, 0755);
 	make_path(state, 0755);
-	(void)snprintf(parent.empty_root, sizeof(parent.empty_root),
-	    "%s/empty", run);
+	(void)snprintf(parent.empty_root, sizeof(parent.empty_root), "%s/empty",
+	    run);
 	(void)close(own_dir(parent.empty_root, PROC_PARENT, 0555));
 	(void)snprintf(parent.db_dir, sizeof(parent.db_dir), "%s/db", state);
 	parent.db_fd = own_dir(parent.db_dir, PROC_STORE, 0700);
-	parent.evidence_fd = own_dir(settings_str(parent.settings,
-	    SET_EVIDENCE_DIR), PROC_AUDIT, 0700);
+	parent.evidence_fd =
+	    own_dir(settings_str(parent.settings, SET_EVIDENCE_DIR), PROC_AUDIT,
+		0700);
 }
 
 static void
@@ -159,7 +162,7 @@ name_listener(void)
 
 	if (getsockname(parent.listen_fd, (struct sockaddr *)&ss, &len) == -1 ||
 	    getnameinfo((struct sockaddr *)&ss, len, host, sizeof(host), port,
-	    sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		fatal("getsockname");
 	(void)snprintf(parent.listen_text, sizeof(parent.listen_text),
 	    strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port);
@@ -193,12 +196,12 @@ open_listener(void)
 	int on = 1, fd;
 
 	if (getaddrinfo(host, settings_str(parent.settings, SET_PORT), &hints,
-	    &ai) != 0)
+		&ai) != 0)
 		fatalx("HOST: \"%s\" is not a numeric address", host);
 	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
 	    0);
-	if (fd == -1 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
-	    sizeof(on)) == -1)
+	if (fd == -1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1)
 		fatal("socket");
 	if (bind_patiently(fd, ai) == -1)
 		fatal("cannot listen on %s port %s", host,
@@ -216,8 +219,8 @@ shared_memory(const char *name, size_t size)
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd == -1 || ftruncate(fd, (off_t)size) == -1 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW |
-	    F_SEAL_SEAL) == -1)
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) ==
+		-1)
 		fatal("memfd %s", name);
 	return (fd);
 }
@@ -254,18 +257,21 @@ open_cgroups(void)
 	char name[256];
 
 	if (*settings_str(parent.settings, SET_CGROUP_DIR) != '\0')
-		(void)ax_strlcpy(name, settings_str(parent.settings,
-		    SET_CGROUP_DIR), sizeof(name));
+		(void)ax_strlcpy(name,
+		    settings_str(parent.settings, SET_CGROUP_DIR),
+		    sizeof(name));
 	else
 		(void)snprintf(name, sizeof(name), "archillx-%d",
 		    (int)getpid());
 	if (cgroup_prepare(parent.ids[PROC_LAUNCHER].uid, name, &set) == 0)
 		parent.cgroup = &set;
 	else
-		log_warnx("no cgroup for sandboxes (%s): code_exec %s",
-		    set.why, settings_bool(parent.settings,
-		    SET_SANDBOX_ALLOW_NO_CGROUP) ? "runs without memory and "
-		    "process limits" : "will refuse to run");
+		log_warnx("no cgroup for sandboxes (%s): code_exec %s", set.why,
+		    settings_bool(parent.settings,
+			SET_SANDBOX_ALLOW_NO_CGROUP) ?
+			"runs without memory and "
+			"process limits" :
+			"will refuse to run");
 	parent.cgroup_kind = cgroup_variant_name(set.variant);
 }
 
@@ -274,11 +280,11 @@ resources_lock(void)
 {
 	int fd, held;
 
-	fd = openat(parent.evidence_fd, ".lock", O_RDWR | O_CREAT | O_CLOEXEC |
-	    O_NOFOLLOW, 0600);
+	fd = openat(parent.evidence_fd, ".lock",
+	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd == -1) {
-		log_warn("cannot open %s/.lock", settings_str(parent.settings,
-		    SET_EVIDENCE_DIR));
+		log_warn("cannot open %s/.lock",
+		    settings_str(parent.settings, SET_EVIDENCE_DIR));
 		return (-1);
 	}
 	held = flock(fd, LOCK_EX | LOCK_NB);
@@ -295,7 +301,7 @@ resources_open(void)
 	find_users();
 	if (!parent.as_root)
 		log_warnx("not started as root: users and chroots are given "
-		    "up; no_new_privs, landlock, seccomp and MDWE stay");
+			  "up; no_new_privs, landlock, seccomp and MDWE stay");
 	open_folders();
 	open_file_roots();
 	open_listener();

@@ -42,10 +42,11 @@ stage_over(enum stage s)
 
 		if (!in_stage(p, s))
 			continue;
-		if (s == ST_OTHERS ? p->desc->role != PROC_AUDIT &&
-		    p->state != PROC_DOWN : s == ST_LAST ?
-		    p->state != PROC_DOWN : p->state != PROC_DRAINED &&
-		    p->state != PROC_DOWN)
+		if (s == ST_OTHERS ?
+			p->desc->role != PROC_AUDIT && p->state != PROC_DOWN :
+			s == ST_LAST ?
+			p->state != PROC_DOWN :
+			p->state != PROC_DRAINED && p->state != PROC_DOWN)
 			return (false);
 	}
 	return (true);
@@ -112,7 +113,7 @@ too_late(evutil_socket_t fd, short what, void *arg)
 	unsigned i;
 
 	log_warnx("stop: not finished after DRAIN_TIMEOUT: killing what is "
-	    "left");
+		  "left");
 	for (i = 0; i < parent.nprocs; i++)
 		proc_kill(&parent.procs[i], SIGKILL);
 	stage = ST_LAST;
@@ -122,8 +123,8 @@ too_late(evutil_socket_t fd, short what, void *arg)
 void
 stop_start(const char *why)
 {
-	struct timeval tv = { settings_int(parent.settings,
-	    SET_DRAIN_TIMEOUT), 0 };
+	struct timeval tv = { settings_int(parent.settings, SET_DRAIN_TIMEOUT),
+		0 };
 	unsigned i;
 
 	if (parent.ending) {

@@ -133,7 +133,7 @@ build() {
 step_tools() {
 	need_root "$@"
 	# shellcheck disable=SC2086
-	need_packages $AX_BUILD_PACKAGES libcmocka-dev clang \
+	need_packages $AX_BUILD_PACKAGES libcmocka-dev clang clang-format-14 \
 	    libclang-rt-14-dev python3-pytest python3-hypothesis \
 	    python3-jsonschema strace shellcheck iproute2 curl procps xz-utils sqlite3 git
 	need_users
@@ -158,6 +158,16 @@ step_lint() {
 	step shellcheck shellcheck -x -P "$src" "$src"/scripts/*.sh \
 	    "$src"/test/*/*.sh \
 	    "$src/.ci/run"
+}
+
+# .clang-format decides; tables in *.def.h are laid out by hand.
+check_format() {
+	find "$src" -name '*.[ch]' ! -name '*.def.h' ! -path '*/build*' \
+	    -print0 | xargs -0 clang-format-14 --dry-run -Werror
+}
+
+step_format() {
+	step format check_format
 }
 
 step_unit() {
@@ -217,13 +227,13 @@ step_distcheck() {
 	    -j"$jobs" distcheck
 }
 
-steps=${*:-tools build lint unit fuzz api hostile san crash distcheck}
+steps=${*:-tools build lint format unit fuzz api hostile san crash distcheck}
 mkdir -p "$logs" || die "can't write to $dir" "set AX_CHECK_DIR"
 chmod 755 "$dir"
 for s in $steps; do
 	[ "$(type -t "step_$s")" = function ] ||
 	    die "there is no step \"$s\"" \
-		"steps: tools build lint unit fuzz api hostile san crash distcheck"
+		"steps: tools build lint format unit fuzz api hostile san crash distcheck"
 	"step_$s"
 done
 say "done"

@@ -36,7 +36,7 @@
 struct ll_ruleset_attr {
 	uint64_t fs, net, scoped;
 };
-#define LL_NET_ALL   3u /* bind and connect TCP, ABI 4 */
+#define LL_NET_ALL 3u /* bind and connect TCP, ABI 4 */
 /* ABI 6 */
 #define LL_SCOPE_SOCKETS 1u /* abstract unix sockets */
 #define LL_SCOPE_SIGNALS 2u
@@ -95,7 +95,9 @@ confine_landlock_allow(int ruleset, int abi, int dirfd, uint64_t access)
 	if (ruleset == -1)
 		return (0);
 	return (syscall(SYS_landlock_add_rule, ruleset,
-	    LANDLOCK_RULE_PATH_BENEATH, &pb, 0) == -1 ? -1 : 0);
+		    LANDLOCK_RULE_PATH_BENEATH, &pb, 0) == -1 ?
+		-1 :
+		0);
 }
 
 void
@@ -123,10 +125,11 @@ void
 confine_rlimits(const struct worker_ops *ops)
 {
 	limit(RLIMIT_CORE, 0, "CORE");
-	limit(RLIMIT_FSIZE, ops->rlimit_fsize != 0 ? ops->rlimit_fsize :
-	    IPC_BIG_MAX * 2, "FSIZE");
-	limit(RLIMIT_NOFILE, ops->rlimit_nofile != 0 ? ops->rlimit_nofile :
-	    256, "NOFILE");
+	limit(RLIMIT_FSIZE,
+	    ops->rlimit_fsize != 0 ? ops->rlimit_fsize : IPC_BIG_MAX * 2,
+	    "FSIZE");
+	limit(RLIMIT_NOFILE, ops->rlimit_nofile != 0 ? ops->rlimit_nofile : 256,
+	    "NOFILE");
 #ifndef AX_SANITIZERS
 	if (!ops->may_fork)
 		limit(RLIMIT_NPROC, 0, "NPROC");
@@ -216,55 +219,128 @@ confine_prctl(const struct worker_ops *ops, uint32_t parent_pid)
 
 /* Needed by the C library, libevent and the channels of every worker. */
 static const int common_syscalls[] = {
-	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev),
-	SCMP_SYS(close), SCMP_SYS(close_range), SCMP_SYS(fstat),
-	SCMP_SYS(lseek), SCMP_SYS(munmap), SCMP_SYS(brk), SCMP_SYS(madvise),
-	SCMP_SYS(mremap), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
-	SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack), SCMP_SYS(epoll_wait),
-	SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_pwait2), SCMP_SYS(epoll_ctl),
-	SCMP_SYS(epoll_create1), SCMP_SYS(eventfd2), SCMP_SYS(timerfd_create),
-	SCMP_SYS(timerfd_settime), SCMP_SYS(pipe2), SCMP_SYS(sendmsg),
-	SCMP_SYS(recvmsg), SCMP_SYS(sendto), SCMP_SYS(recvfrom),
-	SCMP_SYS(shutdown), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
-	SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(fcntl),
-	SCMP_SYS(dup), SCMP_SYS(dup3), SCMP_SYS(clock_gettime),
-	SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep),
-	SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(getrandom),
-	SCMP_SYS(futex), SCMP_SYS(set_robust_list), SCMP_SYS(membarrier),
-	SCMP_SYS(gettid), SCMP_SYS(getpid), SCMP_SYS(getppid),
-	SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid),
-	SCMP_SYS(getegid), SCMP_SYS(poll), SCMP_SYS(ppoll),
-	SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group),
-	SCMP_SYS(memfd_create), SCMP_SYS(munlock), SCMP_SYS(sched_yield),
+	SCMP_SYS(read),
+	SCMP_SYS(write),
+	SCMP_SYS(readv),
+	SCMP_SYS(writev),
+	SCMP_SYS(close),
+	SCMP_SYS(close_range),
+	SCMP_SYS(fstat),
+	SCMP_SYS(lseek),
+	SCMP_SYS(munmap),
+	SCMP_SYS(brk),
+	SCMP_SYS(madvise),
+	SCMP_SYS(mremap),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(sigaltstack),
+	SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_pwait2),
+	SCMP_SYS(epoll_ctl),
+	SCMP_SYS(epoll_create1),
+	SCMP_SYS(eventfd2),
+	SCMP_SYS(timerfd_create),
+	SCMP_SYS(timerfd_settime),
+	SCMP_SYS(pipe2),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(sendto),
+	SCMP_SYS(recvfrom),
+	SCMP_SYS(shutdown),
+	SCMP_SYS(getsockname),
+	SCMP_SYS(getpeername),
+	SCMP_SYS(getsockopt),
+	SCMP_SYS(setsockopt),
+	SCMP_SYS(fcntl),
+	SCMP_SYS(dup),
+	SCMP_SYS(dup3),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(clock_nanosleep),
+	SCMP_SYS(nanosleep),
+	SCMP_SYS(gettimeofday),
+	SCMP_SYS(time),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(futex),
+	SCMP_SYS(set_robust_list),
+	SCMP_SYS(membarrier),
+	SCMP_SYS(gettid),
+	SCMP_SYS(getpid),
+	SCMP_SYS(getppid),
+	SCMP_SYS(getuid),
+	SCMP_SYS(geteuid),
+	SCMP_SYS(getgid),
+	SCMP_SYS(getegid),
+	SCMP_SYS(poll),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+	SCMP_SYS(memfd_create),
+	SCMP_SYS(munlock),
+	SCMP_SYS(sched_yield),
 	SCMP_SYS(tgkill),
 };
 
 /* Probed by libraries that fall back when the kernel lacks them. */
 static const int enosys_syscalls[] = {
-	SCMP_SYS(clone3), SCMP_SYS(openat2), SCMP_SYS(faccessat2),
-	SCMP_SYS(statx), SCMP_SYS(rseq), SCMP_SYS(futex_waitv),
-	SCMP_SYS(landlock_create_ruleset), SCMP_SYS(landlock_add_rule),
-	SCMP_SYS(landlock_restrict_self), SCMP_SYS(signalfd4),
+	SCMP_SYS(clone3),
+	SCMP_SYS(openat2),
+	SCMP_SYS(faccessat2),
+	SCMP_SYS(statx),
+	SCMP_SYS(rseq),
+	SCMP_SYS(futex_waitv),
+	SCMP_SYS(landlock_create_ruleset),
+	SCMP_SYS(landlock_add_rule),
+	SCMP_SYS(landlock_restrict_self),
+	SCMP_SYS(signalfd4),
 };
 
 /* The launcher must make namespaces and mounts; what it never needs. */
 static const int denied_syscalls[] = {
-	SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
-	SCMP_SYS(process_vm_writev), SCMP_SYS(bpf), SCMP_SYS(userfaultfd),
-	SCMP_SYS(perf_event_open), SCMP_SYS(keyctl), SCMP_SYS(add_key),
-	SCMP_SYS(request_key), SCMP_SYS(init_module), SCMP_SYS(finit_module),
-	SCMP_SYS(delete_module), SCMP_SYS(kexec_load),
-	SCMP_SYS(kexec_file_load), SCMP_SYS(io_uring_setup),
-	SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register),
-	SCMP_SYS(open_by_handle_at), SCMP_SYS(name_to_handle_at),
-	SCMP_SYS(reboot), SCMP_SYS(swapon), SCMP_SYS(swapoff), SCMP_SYS(acct),
-	SCMP_SYS(settimeofday), SCMP_SYS(clock_settime),
-	SCMP_SYS(clock_adjtime), SCMP_SYS(adjtimex), SCMP_SYS(quotactl),
-	SCMP_SYS(syslog), SCMP_SYS(vmsplice), SCMP_SYS(move_pages),
-	SCMP_SYS(migrate_pages), SCMP_SYS(fanotify_init),
-	SCMP_SYS(lookup_dcookie), SCMP_SYS(iopl), SCMP_SYS(ioperm),
-	SCMP_SYS(modify_ldt), SCMP_SYS(uselib), SCMP_SYS(ustat),
-	SCMP_SYS(nfsservctl), SCMP_SYS(vhangup), SCMP_SYS(kcmp),
+	SCMP_SYS(ptrace),
+	SCMP_SYS(process_vm_readv),
+	SCMP_SYS(process_vm_writev),
+	SCMP_SYS(bpf),
+	SCMP_SYS(userfaultfd),
+	SCMP_SYS(perf_event_open),
+	SCMP_SYS(keyctl),
+	SCMP_SYS(add_key),
+	SCMP_SYS(request_key),
+	SCMP_SYS(init_module),
+	SCMP_SYS(finit_module),
+	SCMP_SYS(delete_module),
+	SCMP_SYS(kexec_load),
+	SCMP_SYS(kexec_file_load),
+	SCMP_SYS(io_uring_setup),
+	SCMP_SYS(io_uring_enter),
+	SCMP_SYS(io_uring_register),
+	SCMP_SYS(open_by_handle_at),
+	SCMP_SYS(name_to_handle_at),
+	SCMP_SYS(reboot),
+	SCMP_SYS(swapon),
+	SCMP_SYS(swapoff),
+	SCMP_SYS(acct),
+	SCMP_SYS(settimeofday),
+	SCMP_SYS(clock_settime),
+	SCMP_SYS(clock_adjtime),
+	SCMP_SYS(adjtimex),
+	SCMP_SYS(quotactl),
+	SCMP_SYS(syslog),
+	SCMP_SYS(vmsplice),
+	SCMP_SYS(move_pages),
+	SCMP_SYS(migrate_pages),
+	SCMP_SYS(fanotify_init),
+	SCMP_SYS(lookup_dcookie),
+	SCMP_SYS(iopl),
+	SCMP_SYS(ioperm),
+	SCMP_SYS(modify_ldt),
+	SCMP_SYS(uselib),
+	SCMP_SYS(ustat),
+	SCMP_SYS(nfsservctl),
+	SCMP_SYS(vhangup),
+	SCMP_SYS(kcmp),
 };
 
 static bool
@@ -292,14 +368,14 @@ static void
 add_argument_rules(scmp_filter_ctx ctx, const struct worker_ops *ops)
 {
 	if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-	    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) != 0 ||
+		SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) != 0 ||
 	    seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-	    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) != 0)
+		SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) != 0)
 		fatalx("seccomp rules of mmap");
 	/* fstat(3) is newfstatat with an empty path in today's C library. */
 	if (!listed(ops->extra_syscalls, SCMP_SYS(newfstatat)) &&
 	    seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
-	    SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH)) != 0)
+		SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH)) != 0)
 		fatalx("seccomp rule of newfstatat");
 }
 

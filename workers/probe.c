@@ -45,7 +45,8 @@ static int
 try_connect_tcp(void)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET,
-		.sin_port = htons(9), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+		.sin_port = htons(9),
+		.sin_addr = { htonl(INADDR_LOOPBACK) } };
 	int fd = socket(AF_INET, SOCK_STREAM, 0), r;
 
 	if (fd == -1)
@@ -130,8 +131,8 @@ confine_probe(struct buf *b)
 	for (i = 0; i < AX_NELEM(tries); i++) {
 		errno = 0;
 		r = tries[i].fn();
-		jw_kint(&w, tries[i].name, r == -1 ?
-		    (errno != 0 ? errno : EPERM) : 0);
+		jw_kint(&w, tries[i].name,
+		    r == -1 ? (errno != 0 ? errno : EPERM) : 0);
 	}
 	jw_obj_end(&w);
 }

@@ -30,7 +30,7 @@
 #include "confine.h"
 #include "worker.h"
 
-#define PARENT_FD	3
+#define PARENT_FD	 3
 #define SETUP_TIMEOUT_MS 20000
 
 struct peer {
@@ -71,7 +71,8 @@ peer_find(enum proc_role role, unsigned instance)
 {
 	struct peer *p;
 
-	LIST_FOREACH(p, &me.peers, entry) {
+	LIST_FOREACH(p, &me.peers, entry)
+	{
 		if (p->role == role && p->instance == instance)
 			return (p);
 	}
@@ -125,8 +126,8 @@ peer_lost(struct ipc *c, enum ipc_lost how, const char *why, void *arg)
 	if (how == IPC_VIOLATION)
 		report_lost(p->role, p->instance, why);
 	else
-		log_debug("channel: %s %u: %s", proc_name(p->role),
-		    p->instance, why);
+		log_debug("channel: %s %u: %s", proc_name(p->role), p->instance,
+		    why);
 	peer_drop(p);
 }
 
@@ -168,9 +169,8 @@ worker_on_peer(struct ipc *c, struct ipc_msg *m, void *arg)
 	p->role = role;
 	p->instance = instance;
 	p->epoch = epoch;
-	p->chan = ipc_new(me.w.base, m->fds[0], me.w.ops->role, role,
-	    instance, me.w.ops->peer_routes, me.w.ops->npeer_routes,
-	    peer_lost, &me.w);
+	p->chan = ipc_new(me.w.base, m->fds[0], me.w.ops->role, role, instance,
+	    me.w.ops->peer_routes, me.w.ops->npeer_routes, peer_lost, &me.w);
 	if (p->chan == NULL) {
 		free(p);
 		return;
@@ -287,12 +287,14 @@ worker_on_conf_item(struct ipc *c, struct ipc_msg *m, void *arg)
 	}
 	if (kind == CONF_SETTING) {
 		id = settings_lookup(name);
-		if (id == SET_MAX || settings_set(me.w.next, id, value, "",
-		    err, sizeof(err)) == -1)
+		if (id == SET_MAX ||
+		    settings_set(me.w.next, id, value, "", err, sizeof(err)) ==
+			-1)
 			conf_fail(strdup(id == SET_MAX ? name : err));
 	}
-	if (me.w.ops->conf_item != NULL && me.w.ops->conf_item(&me.w,
-	    (enum conf_kind)kind, name, value, &why) == -1)
+	if (me.w.ops->conf_item != NULL &&
+	    me.w.ops->conf_item(&me.w, (enum conf_kind)kind, name, value,
+		&why) == -1)
 		conf_fail(why);
 }
 
@@ -308,8 +310,8 @@ worker_on_conf_end(struct ipc *c, struct ipc_msg *m, void *arg)
 	mw_u64(&b, me.gen);
 	if (me.gen_error != NULL)
 		mw_str(&b, me.gen_error);
-	(void)ipc_send_buf(me.w.parent, me.gen_error != NULL ?
-	    MSG_CONF_REJECT : MSG_CONF_READY, 0, &b);
+	(void)ipc_send_buf(me.w.parent,
+	    me.gen_error != NULL ? MSG_CONF_REJECT : MSG_CONF_READY, 0, &b);
 	buf_free(&b);
 }
 
@@ -326,7 +328,8 @@ worker_on_conf_commit(struct ipc *c, struct ipc_msg *m, void *arg)
 	me.committed = true;
 	metric_set(me.w.slot, MG_CONF_GENERATION, me.gen);
 	if (log_level_parse(settings_str(me.w.settings, SET_LOG_LEVEL), &l) ==
-	    0 && me.running)
+		0 &&
+	    me.running)
 		log_set_level(l);
 	if (me.w.ops->conf_commit != NULL)
 		me.w.ops->conf_commit(&me.w);
@@ -371,7 +374,7 @@ worker_on_drain(struct ipc *c, struct ipc_msg *m, void *arg)
 		return;
 	me.w.draining = true;
 	LIST_FOREACH(p, &me.peers, entry)
-		ipc_set_state(p->chan, PS_DRAIN);
+	ipc_set_state(p->chan, PS_DRAIN);
 	ipc_set_state(c, me.running ? PS_DRAIN : PS_SETUP);
 	if (me.w.ops->drain != NULL && me.running)
 		me.w.ops->drain(&me.w);
@@ -431,8 +434,10 @@ check_parent_fd(const char *progname)
 	if (getsockopt(PARENT_FD, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
 	    type == SOCK_SEQPACKET)
 		return;
-	(void)fprintf(stderr, "%s is a part of ArcHillx and is started by "
-	    "archillxd, not by hand.\n", progname);
+	(void)fprintf(stderr,
+	    "%s is a part of ArcHillx and is started by "
+	    "archillxd, not by hand.\n",
+	    progname);
 	exit(2);
 }
 
@@ -470,8 +475,8 @@ warm_up(void)
 	ax_random(junk, sizeof(junk));
 	if ((cfg = event_config_new()) == NULL)
 		fatalx("event_config_new");
-	(void)event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK |
-	    EVENT_BASE_FLAG_IGNORE_ENV);
+	(void)event_config_set_flag(cfg,
+	    EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
 	if ((me.w.base = event_base_new_with_config(cfg)) == NULL)
 		fatalx("event_base_new");
 	event_config_free(cfg);
@@ -573,8 +578,8 @@ worker_main(int argc, char **argv, const struct worker_ops *ops, void *priv)
 	me.w.priv = priv;
 	warm_up();
 	open_parent(ops);
-	me.w.landlock_fd = confine_landlock_new(!ops->may_fork,
-	    &me.landlock_abi);
+	me.w.landlock_fd =
+	    confine_landlock_new(!ops->may_fork, &me.landlock_abi);
 	say_hello();
 	set_up();
 	if (ops->start != NULL)

@@ -59,7 +59,7 @@ struct worker_ops {
 	const int *fewer_syscalls; /* taken from the common list; -1 ends */
 	uint64_t rlimit_fsize;
 	uint64_t rlimit_nofile;
-	bool may_fork;	      /* launcher: deny-list filter, no fs landlock */
+	bool may_fork; /* launcher: deny-list filter, no fs landlock */
 	bool stay_unrestricted_fs; /* landlock rules added by start() itself */
 };
 
@@ -71,11 +71,11 @@ struct worker {
 	struct settings *next;	   /* while a generation is pending */
 	struct metrics_slot *slot; /* own; never NULL after set-up */
 	unsigned instance;
-	uint64_t epoch;		   /* of the shared life */
-	bool as_root;		   /* false: uids and chroot were given up */
+	uint64_t epoch; /* of the shared life */
+	bool as_root;	/* false: uids and chroot were given up */
 	bool draining;
-	int landlock_fd;	   /* start() may add rules; -1: none */
-	void *priv;		   /* the worker's own */
+	int landlock_fd; /* start() may add rules; -1: none */
+	void *priv;	 /* the worker's own */
 };
 
 /* Never returns normally: the exit status of the process. */

@@ -27,7 +27,8 @@ shown(const struct settings *s, enum setting_id id)
 	const char *v = settings_str(s, id);
 
 	return ((setting_defs[id].flags & SF_SECRET) != 0 && *v != '\0' ?
-	    "***" : v);
+		"***" :
+		v);
 }
 
 static void
@@ -37,12 +38,13 @@ show_one(struct ctl *c, enum setting_id id, json_t *all)
 	bool live = (d->flags & SF_LIVE) != 0;
 
 	if (c->json)
-		(void)json_object_set_new(all, d->name, json_pack(
-		    "{s:s, s:s, s:b}", "value", shown(c->settings, id),
-		    "origin", settings_origin(c->settings, id), "live", live));
+		(void)json_object_set_new(all, d->name,
+		    json_pack("{s:s, s:s, s:b}", "value",
+			shown(c->settings, id), "origin",
+			settings_origin(c->settings, id), "live", live));
 	else
-		(void)printf("%s=%s\t# %s%s\n", d->name,
-		    shown(c->settings, id), settings_origin(c->settings, id),
+		(void)printf("%s=%s\t# %s%s\n", d->name, shown(c->settings, id),
+		    settings_origin(c->settings, id),
 		    live ? "" : ", change needs a restart");
 }
 
@@ -55,8 +57,10 @@ cmd_config_show(struct ctl *c, int argc, char **argv)
 
 	for (k = 0; k < argc; k++) {
 		if (settings_lookup(argv[k]) == SET_MAX) {
-			(void)fprintf(stderr, "archillxctl: there is no "
-			    "setting %s\n", argv[k]);
+			(void)fprintf(stderr,
+			    "archillxctl: there is no "
+			    "setting %s\n",
+			    argv[k]);
 			json_decref(all);
 			return (CTL_FAILED);
 		}

@@ -47,20 +47,19 @@ static const char head[] =
     ".Sh SETTINGS\n"
     ".Bl -tag -width Ds\n";
 
-static const char tail[] =
-    ".El\n"
-    ".Sh FILES\n"
-    ".Bl -tag -width Ds -compact\n"
-    ".It Pa /etc/archillx/archillx.conf\n"
-    "read when\n"
-    ".Fl f\n"
-    "is not given\n"
-    ".El\n"
-    ".Sh SEE ALSO\n"
-    ".Xr archillx-governor 5 ,\n"
-    ".Xr archillx-skills 5 ,\n"
-    ".Xr archillxctl 8 ,\n"
-    ".Xr archillxd 8\n";
+static const char tail[] = ".El\n"
+			   ".Sh FILES\n"
+			   ".Bl -tag -width Ds -compact\n"
+			   ".It Pa /etc/archillx/archillx.conf\n"
+			   "read when\n"
+			   ".Fl f\n"
+			   "is not given\n"
+			   ".El\n"
+			   ".Sh SEE ALSO\n"
+			   ".Xr archillx-governor 5 ,\n"
+			   ".Xr archillx-skills 5 ,\n"
+			   ".Xr archillxctl 8 ,\n"
+			   ".Xr archillxd 8\n";
 
 /* "32M" rather than 33554432. */
 static void
@@ -128,8 +127,8 @@ cmd_config_doc(struct ctl *c, int argc, char **argv)
 		print_bounds(d);
 		if (*d->dflt != '\0')
 			(void)printf("; default %s", d->dflt);
-		(void)printf("%s%s.\n", (d->flags & SF_LIVE) != 0 ?
-		    "; live" : "; needs a restart",
+		(void)printf("%s%s.\n",
+		    (d->flags & SF_LIVE) != 0 ? "; live" : "; needs a restart",
 		    (d->flags & SF_SECRET) != 0 ? "; secret" : "");
 	}
 	(void)fputs(tail, stdout);

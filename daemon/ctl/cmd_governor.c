@@ -74,9 +74,9 @@ print_rules(const json_t *rules, const char *digest)
 	json_array_foreach(rules, i, r) {
 		why = "";
 		if (json_unpack(r, "{s:s, s:s, s:i, s?s}", "file", &file, "id",
-		    &id, "points", &points, "description", &why) == 0)
-			(void)printf("%+4d  %-24s %-18s %s\n", points, id,
-			    file, why);
+			&id, "points", &points, "description", &why) == 0)
+			(void)printf("%+4d  %-24s %-18s %s\n", points, id, file,
+			    why);
 	}
 	(void)printf("%zu rules, sha256 %s\n", json_array_size(rules), digest);
 }
@@ -127,12 +127,12 @@ verdict_json(const json_t *request, const struct gov_verdict *v)
 	unsigned i;
 
 	for (i = 0; i < v->nhits; i++)
-		(void)json_array_append_new(hits, json_pack("{s:s, s:i, s:s}",
-		    "id", v->hits[i].id, "points", v->hits[i].points,
-		    "description", v->hits[i].why));
+		(void)json_array_append_new(hits,
+		    json_pack("{s:s, s:i, s:s}", "id", v->hits[i].id, "points",
+			v->hits[i].points, "description", v->hits[i].why));
 	return (json_pack("{s:O, s:s, s:i, s:s, s:o}", "request", request,
-	    "decision", gov_decision_name(v->decision), "risk_score",
-	    v->score, "reason", v->reason, "rules", hits));
+	    "decision", gov_decision_name(v->decision), "risk_score", v->score,
+	    "reason", v->reason, "rules", hits));
 }
 
 static void
@@ -155,9 +155,11 @@ as_expected(const json_t *expect, const struct gov_verdict *v)
 	const json_t *d = json_object_get(expect, "decision");
 	const json_t *s = json_object_get(expect, "risk_score");
 
-	return ((d == NULL || (json_is_string(d) &&
-	    strcmp(json_string_value(d), gov_decision_name(v->decision)) ==
-	    0)) && (s == NULL || json_integer_value(s) == v->score));
+	return ((d == NULL ||
+		    (json_is_string(d) &&
+			strcmp(json_string_value(d),
+			    gov_decision_name(v->decision)) == 0)) &&
+	    (s == NULL || json_integer_value(s) == v->score));
 }
 
 static const char *
@@ -171,8 +173,8 @@ text_of(const json_t *request, const char *key, const char *dflt)
 static bool
 request_valid(const json_t *request)
 {
-	static const char *const keys[] = { "action", "skill", "source",
-		"role", "inputs", "expect" };
+	static const char *const keys[] = { "action", "skill", "source", "role",
+		"inputs", "expect" };
 	const char *key;
 	json_t *v;
 	size_t i;
@@ -198,8 +200,7 @@ files_root(const struct settings *s, char *out, size_t size)
 
 	if (first != NULL)
 		return (first);
-	(void)snprintf(out, size, "%s/files",
-	    settings_str(s, SET_STATE_DIR));
+	(void)snprintf(out, size, "%s/files", settings_str(s, SET_STATE_DIR));
 	return (out);
 }
 
@@ -212,7 +213,8 @@ try_one(struct trial *t, const json_t *request)
 	char action[160], root[4096];
 
 	if (!request_valid(request)) {
-		(void)fprintf(stderr, "archillxctl: a request is an object of "
+		(void)fprintf(stderr,
+		    "archillxctl: a request is an object of "
 		    "the strings action, skill, source, role and the objects "
 		    "inputs, expect\n");
 		return (-1);
@@ -235,9 +237,10 @@ try_one(struct trial *t, const json_t *request)
 	else
 		verdict_print(&rq, &v);
 	if (!as_expected(json_object_get(request, "expect"), &v)) {
-		(void)fprintf(stderr, "archillxctl: %s: %s with score %d was "
-		    "not expected\n", rq.action,
-		    gov_decision_name(v.decision), v.score);
+		(void)fprintf(stderr,
+		    "archillxctl: %s: %s with score %d was "
+		    "not expected\n",
+		    rq.action, gov_decision_name(v.decision), v.score);
 		t->wrong++;
 	}
 	return (0);
@@ -302,16 +305,17 @@ parse_options(int argc, char **argv, json_t *request, const char **file)
 
 	(void)json_object_set_new(request, "inputs", inputs);
 	optind = 0; /* start over: main() has used getopt, too */
-	while (r == 0 && (ch = getopt_long(argc, argv, "+", longs, &which)) !=
-	    -1) {
+	while (r == 0 &&
+	    (ch = getopt_long(argc, argv, "+", longs, &which)) != -1) {
 		if (ch == '?')
 			r = -1;
 		else if (ch == 'i')
 			r = set_inputs(request, optarg);
 		else
 			r = json_object_set_new(ch == 'o' || ch == 'p' ?
-			    inputs : request, longs[which].name,
-			    json_string(optarg));
+				inputs :
+				request,
+			    longs[which].name, json_string(optarg));
 	}
 	*file = optind < argc ? argv[optind] : NULL;
 	return (r == 0 && argc - optind <= 1 ? 0 : -1);
@@ -340,11 +344,10 @@ run_trial(struct trial *t, const json_t *request, const char *file)
 	int r;
 
 	t->results = json_array();
-	r = file != NULL ? folder_file(file, try_file, t) :
-	    try_one(t, request);
+	r = file != NULL ? folder_file(file, try_file, t) : try_one(t, request);
 	if (t->ctl->json && r == 0)
-		(void)ctl_print_json(file != NULL ? t->results :
-		    json_array_get(t->results, 0));
+		(void)ctl_print_json(
+		    file != NULL ? t->results : json_array_get(t->results, 0));
 	json_decref(t->results);
 	return (r == -1 || t->wrong > 0 ? CTL_FAILED : CTL_DONE);
 }
@@ -359,9 +362,9 @@ cmd_governor_test(struct ctl *c, int argc, char **argv)
 
 	if (options(argc, argv, request, &file) == -1 ||
 	    (file == NULL && json_object_get(request, "skill") == NULL &&
-	    json_object_get(request, "action") == NULL))
+		json_object_get(request, "action") == NULL))
 		r = ctl_usage("governor test needs --skill, --action or a "
-		    "file of requests; --inputs takes a JSON object");
+			      "file of requests; --inputs takes a JSON object");
 	else if ((t.g = load_rules(c)) == NULL)
 		r = CTL_FAILED;
 	else

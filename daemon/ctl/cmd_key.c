@@ -26,8 +26,8 @@ key_file(const struct ctl *c, char *out, size_t size)
 	if (*set != '\0')
 		(void)snprintf(out, size, "%s", set);
 	else
-		(void)snprintf(out, size, "%s/keys", settings_str(c->settings,
-		    SET_STATE_DIR));
+		(void)snprintf(out, size, "%s/keys",
+		    settings_str(c->settings, SET_STATE_DIR));
 }
 
 static bool
@@ -35,8 +35,10 @@ name_ok(const char *s)
 {
 	size_t n = strlen(s);
 
-	return (n >= 1 && n <= 64 && strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789_.-") == n);
+	return (n >= 1 && n <= 64 &&
+	    strspn(s,
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"abcdefghijklmnopqrstuvwxyz0123456789_.-") == n);
 }
 
 /* True if a line of the file starts with the name. */
@@ -46,8 +48,8 @@ name_taken(const char *text, const char *name)
 	size_t n = strlen(name);
 
 	while (text != NULL && *text != '\0') {
-		if (strncmp(text, name, n) == 0 && (text[n] == ' ' ||
-		    text[n] == '\t'))
+		if (strncmp(text, name, n) == 0 &&
+		    (text[n] == ' ' || text[n] == '\t'))
 			return (true);
 		if ((text = strchr(text, '\n')) != NULL)
 			text++;
@@ -74,8 +76,10 @@ append_key(const char *path, const char *name, const char *role,
 	text = ax_read_file(AT_FDCWD, path, KEY_FILE_MAX, &len);
 	n = snprintf(line, sizeof(line), "%s %s %s\n", name, role, hex);
 	if (name_taken(text, name))
-		(void)fprintf(stderr, "archillxctl: there is a key %s already "
-		    "in %s\n", name, path);
+		(void)fprintf(stderr,
+		    "archillxctl: there is a key %s already "
+		    "in %s\n",
+		    name, path);
 	else if (ax_write_all(fd, line, (size_t)n) == -1 || fsync(fd) == -1)
 		(void)fprintf(stderr, "archillxctl: %s: %s\n", path,
 		    strerror(errno));
@@ -137,10 +141,12 @@ cmd_key_new(struct ctl *c, int argc, char **argv)
 		return (CTL_FAILED);
 	if (c->json)
 		(void)printf("{\"name\": \"%s\", \"role\": \"%s\", \"token\": "
-		    "\"%s\"}\n", name, role, token);
+			     "\"%s\"}\n",
+		    name, role, token);
 	else {
 		(void)printf("%s\n", token);
-		(void)fprintf(stderr, "This is the only time the key is shown. "
+		(void)fprintf(stderr,
+		    "This is the only time the key is shown. "
 		    "It counts after the next reload:\narchillxctl reload\n");
 	}
 	explicit_bzero(token, sizeof(token));
@@ -155,8 +161,9 @@ read_keys(char *text)
 
 	for (p = text; p != NULL && *p != '\0';) {
 		if (sscanf(p, "%79s %15s", name, role) == 2 && *name != '#')
-			(void)json_array_append_new(list, json_pack(
-			    "{s:s, s:s}", "name", name, "role", role));
+			(void)json_array_append_new(list,
+			    json_pack("{s:s, s:s}", "name", name, "role",
+				role));
 		if ((p = strchr(p, '\n')) != NULL)
 			p++;
 	}
@@ -183,9 +190,9 @@ cmd_key_list(struct ctl *c, int argc, char **argv)
 		(void)ctl_print_json(list);
 	else
 		json_array_foreach(list, i, k)
-			(void)printf("%-24s %s\n", json_string_value(
-			    json_object_get(k, "name")), json_string_value(
-			    json_object_get(k, "role")));
+			(void)printf("%-24s %s\n",
+			    json_string_value(json_object_get(k, "name")),
+			    json_string_value(json_object_get(k, "role")));
 	json_decref(list);
 	return (CTL_DONE);
 }

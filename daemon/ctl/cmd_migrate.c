@@ -65,7 +65,8 @@ run_and_wait(const char *path, const char *const *argv)
 		if (errno != EINTR)
 			return (CTL_FAILED);
 	if (WIFSIGNALED(status)) {
-		(void)fprintf(stderr, "archillxctl: the migrator was killed by "
+		(void)fprintf(stderr,
+		    "archillxctl: the migrator was killed by "
 		    "signal %d: run the same command again\n",
 		    WTERMSIG(status));
 		return (CTL_FAILED);

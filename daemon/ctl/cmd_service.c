@@ -32,19 +32,22 @@ print_status(const json_t *r)
 	size_t i;
 
 	(void)printf("archillxd %s, pid %lld, listening on %s, generation "
-	    "%lld\n", text(r, "version"), number(r, "pid"), text(r, "listen"),
+		     "%lld\n",
+	    text(r, "version"), number(r, "pid"), text(r, "listen"),
 	    number(r, "generation"));
 	(void)printf("ready %s, gate open %s, store %s, sandbox %s, cgroup "
-	    "%s\n", yesno(r, "ready"), yesno(r, "gate_open"),
-	    yesno(r, "store_ok"), yesno(r, "sandbox_ok"), text(r, "cgroup"));
+		     "%s\n",
+	    yesno(r, "ready"), yesno(r, "gate_open"), yesno(r, "store_ok"),
+	    yesno(r, "sandbox_ok"), text(r, "cgroup"));
 	if (*text(r, "reduced") != '\0')
 		(void)printf("%s\n", text(r, "reduced"));
 	(void)printf("\n%-10s %-3s %-11s %7s %9s %8s %8s %s\n", "PROCESS", "NO",
 	    "STATE", "PID", "UPTIME", "RESTARTS", "LANDLOCK", "SECCOMP");
 	json_array_foreach(json_object_get(r, "processes"), i, p)
 		(void)printf("%-10s %-3lld %-11s %7lld %8llds %8lld %8lld "
-		    "%s\n", text(p, "name"), number(p, "instance"),
-		    text(p, "state"), number(p, "pid"), number(p, "uptime_s"),
+			     "%s\n",
+		    text(p, "name"), number(p, "instance"), text(p, "state"),
+		    number(p, "pid"), number(p, "uptime_s"),
 		    number(p, "restarts"), number(p, "landlock_abi"),
 		    text(p, "seccomp"));
 }

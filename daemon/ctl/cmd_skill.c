@@ -15,8 +15,9 @@
 static const char *
 kind_name(const struct skill *s)
 {
-	return (s->runtime == RUN_CODE ? "code" :
-	    s->runtime == RUN_PROGRAM ? "program" : "files");
+	return (s->runtime == RUN_CODE	  ? "code" :
+		s->runtime == RUN_PROGRAM ? "program" :
+					    "files");
 }
 
 /* The manifest of a file named NAME.json, or NULL and a line on stderr. */
@@ -46,8 +47,8 @@ lint_one(const char *path, const char *name, const char *text, size_t len,
 		return (-1);
 	if (!((struct ctl *)arg)->json)
 		(void)printf("%s: ok: %s %s, kind %s%s\n", path, s->name,
-		    s->version, kind_name(s), s->high_risk ? ", high risk" :
-		    "");
+		    s->version, kind_name(s),
+		    s->high_risk ? ", high risk" : "");
 	skill_free(s);
 	return (0);
 }
@@ -78,10 +79,12 @@ list_one(const char *path, const char *name, const char *text, size_t len,
 
 	if (s == NULL)
 		return (-1);
-	(void)json_array_append_new(arg, json_pack("{s:s, s:s, s:s, s:b, s:b, "
-	    "s:s}", "name", s->name, "version", s->version, "kind",
-	    kind_name(s), "enabled", s->enabled, "high_risk", s->high_risk,
-	    "description", s->description));
+	(void)json_array_append_new(arg,
+	    json_pack("{s:s, s:s, s:s, s:b, s:b, "
+		      "s:s}",
+		"name", s->name, "version", s->version, "kind", kind_name(s),
+		"enabled", s->enabled, "high_risk", s->high_risk, "description",
+		s->description));
 	skill_free(s);
 	return (0);
 }
@@ -96,9 +99,9 @@ list_print(const json_t *skills)
 
 	json_array_foreach(skills, i, e) {
 		if (json_unpack(e, "{s:s, s:s, s:s, s:b, s:b, s:s}", "name",
-		    &name, "version", &version, "kind", &kind, "enabled",
-		    &enabled, "high_risk", &high_risk, "description",
-		    &description) == -1)
+			&name, "version", &version, "kind", &kind, "enabled",
+			&enabled, "high_risk", &high_risk, "description",
+			&description) == -1)
 			continue;
 		(void)printf("%-20s %-8s %-8s %-9s %-10s %.60s\n", name,
 		    version, kind, enabled ? "enabled" : "disabled",
@@ -119,8 +122,7 @@ cmd_skill_list(struct ctl *c, int argc, char **argv)
 		json_decref(skills);
 		return (ctl_usage("skill list takes no argument"));
 	}
-	conf_skills_dir(c->settings, conf_path(c->conf_file), dir,
-	    sizeof(dir));
+	conf_skills_dir(c->settings, conf_path(c->conf_file), dir, sizeof(dir));
 	failed = folder_each(dir, list_one, skills);
 	if (c->json)
 		(void)ctl_print_json(skills);

@@ -49,20 +49,23 @@ static const struct ctl_verb verbs[] = {
 	    cmd_skill_enable },
 	{ "skill", "disable", "NAME", "stop a skill from being called", false,
 	    cmd_skill_disable },
-	{ "migrate", NULL, "upgrade|downgrade|stamp|plan [TARGET], current, "
-	    "history, check", "the database's schema", true, cmd_migrate },
+	{ "migrate", NULL,
+	    "upgrade|downgrade|stamp|plan [TARGET], current, "
+	    "history, check",
+	    "the database's schema", true, cmd_migrate },
 	{ "skill", "list", "", "the manifests, and what they start as", true,
 	    cmd_skill_list },
 	{ "skill", "lint", "FILE...", "check manifests", false,
 	    cmd_skill_lint },
 	{ "governor", "check", "", "check and list the governor's rules", true,
 	    cmd_governor_check },
-	{ "governor", "test", "[--skill S] [--operation O] [--path P] "
+	{ "governor", "test",
+	    "[--skill S] [--operation O] [--path P] "
 	    "[--source S] [--role R]\n      [--inputs JSON] [--action A] | FILE",
 	    "score and decision of a request, rule by rule; nothing is run",
 	    true, cmd_governor_test },
-	{ "probe", NULL, "", "test builds: what confined workers can do",
-	    false, cmd_probe },
+	{ "probe", NULL, "", "test builds: what confined workers can do", false,
+	    cmd_probe },
 };
 
 static void
@@ -70,13 +73,15 @@ print_usage(FILE *out)
 {
 	size_t i;
 
-	(void)fputs("usage: archillxctl [-f FILE] [-s SOCKET] [--json] NOUN "
+	(void)fputs(
+	    "usage: archillxctl [-f FILE] [-s SOCKET] [--json] NOUN "
 	    "[VERB] [ARG]...\n\n"
 	    "  -f, --file FILE      configuration instead of " AX_CONFDIR
 	    "/archillx.conf\n"
 	    "  -s, --socket SOCKET  control socket (also ARCHILLX_SOCKET)\n"
 	    "      --json           machine-readable output\n"
-	    "  -h, --help           this text\n\n", out);
+	    "  -h, --help           this text\n\n",
+	    out);
 	for (i = 0; i < AX_NELEM(verbs); i++) {
 		(void)fprintf(out, "  %s%s%s %s\n        %s\n", verbs[i].noun,
 		    verbs[i].verb != NULL ? " " : "",
@@ -84,7 +89,8 @@ print_usage(FILE *out)
 		    verbs[i].help);
 	}
 	(void)fputs("\nExit status: 0 done, 1 refused or failed (the reason is "
-	    "on stderr), 2 usage,\n3 the daemon cannot be reached.\n", out);
+		    "on stderr), 2 usage,\n3 the daemon cannot be reached.\n",
+	    out);
 }
 
 int
@@ -117,8 +123,8 @@ dial(const char *path)
 		return (-1);
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd != -1 && connect(fd, (struct sockaddr *)&sun, sizeof(sun)) ==
-	    -1) {
+	if (fd != -1 &&
+	    connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
 		(void)close(fd);
 		fd = -1;
 	}
@@ -157,9 +163,12 @@ exchange(struct ctl *c, const char *verb, json_t *args, struct buf *reply)
 	    ax_write_all(fd, "\n", 1) == 0)
 		r = read_reply(fd, reply);
 	if (r == -1)
-		(void)fprintf(stderr, "archillxctl: the daemon does not answer "
-		    "on %s: %s\n", c->socket, fd == -1 ? strerror(errno) :
-		    "it hung up (are you root or its user?)");
+		(void)fprintf(stderr,
+		    "archillxctl: the daemon does not answer "
+		    "on %s: %s\n",
+		    c->socket,
+		    fd == -1 ? strerror(errno) :
+			       "it hung up (are you root or its user?)");
 	if (fd != -1)
 		(void)close(fd);
 	free(text);
@@ -187,7 +196,8 @@ ctl_request(struct ctl *c, const char *verb, json_t *args, json_t **result)
 		(void)fprintf(stderr, "archillxctl: %s\n",
 		    json_string_value(json_object_get(j, "error")));
 	else
-		(void)fprintf(stderr, "archillxctl: the daemon's answer cannot "
+		(void)fprintf(stderr,
+		    "archillxctl: the daemon's answer cannot "
 		    "be read\n");
 	json_decref(j);
 	buf_free(&reply);
@@ -227,8 +237,9 @@ find_socket(struct ctl *c, char *path, size_t size)
 	}
 	if (c->settings == NULL)
 		(void)load_settings(c, true);
-	(void)snprintf(path, size, "%s/archillx.sock", c->settings != NULL ?
-	    settings_str(c->settings, SET_RUN_DIR) : "/run/archillx");
+	(void)snprintf(path, size, "%s/archillx.sock",
+	    c->settings != NULL ? settings_str(c->settings, SET_RUN_DIR) :
+				  "/run/archillx");
 	c->socket = path;
 }
 
@@ -243,8 +254,8 @@ find_verb(int argc, char **argv, int *used)
 		if (strcmp(v->noun, argv[0]) != 0)
 			continue;
 		*used = v->verb == NULL ? 1 : 2;
-		if (v->verb == NULL || (argc > 1 && strcmp(v->verb, argv[1]) ==
-		    0))
+		if (v->verb == NULL ||
+		    (argc > 1 && strcmp(v->verb, argv[1]) == 0))
 			return (v);
 	}
 	return (NULL);

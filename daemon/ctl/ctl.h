@@ -26,7 +26,7 @@ struct ctl_verb {
 	const char *noun, *verb; /* verb NULL: the noun alone */
 	const char *args;	 /* for the help */
 	const char *help;
-	bool needs_settings;	 /* -f is read before it runs */
+	bool needs_settings; /* -f is read before it runs */
 	ctl_fn fn;
 };
 
@@ -35,8 +35,7 @@ struct ctl_verb {
  * an exit status; the reason was printed. Blocks until the daemon answers.
  * args is taken over.
  */
-int ctl_request(struct ctl *, const char *verb, json_t *args,
-    json_t **result);
+int ctl_request(struct ctl *, const char *verb, json_t *args, json_t **result);
 /* Prints j as JSON. Returns CTL_DONE. */
 int ctl_print_json(const json_t *j);
 int ctl_usage(const char *why);

@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 /* One file's text (NUL behind it); non-zero counts as a failure. */
-typedef int (*folder_fn)(const char *path, const char *name,
-    const char *text, size_t len, void *arg);
+typedef int (*folder_fn)(const char *path, const char *name, const char *text,
+    size_t len, void *arg);
 
 /* One file; a file that cannot be read is told on stderr. -1 if it or fn
  * failed. */

@@ -44,7 +44,7 @@ check_head(const struct http_parser *p, const char *b, size_t len)
 static void
 read_all(const uint8_t *data, size_t size, size_t piece, struct outcome *o)
 {
-	struct http_parser p = {.max_head = 1024, .max_body = 512};
+	struct http_parser p = { .max_head = 1024, .max_body = 512 };
 	char *b = NULL, *t;
 	size_t len = 0, fed = 0, n;
 	enum http_event ev;

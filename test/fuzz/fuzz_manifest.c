@@ -54,7 +54,9 @@ one_rules(const char *text, size_t len)
 {
 	struct governor *g = governor_new();
 	struct gov_request rq = { .action = "invoke_skill:file_ops",
-		.skill = "file_ops", .source = "cron", .role = "admin" };
+		.skill = "file_ops",
+		.source = "cron",
+		.role = "admin" };
 	json_t *inputs = json_pack("{s:s,s:s}", "operation", "delete", "path",
 	    "/a/../../etc//x");
 	struct gov_verdict v;

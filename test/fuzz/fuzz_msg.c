@@ -31,11 +31,21 @@ read_script(const uint8_t *d, size_t n)
 	mr_init(&r, d + k, n - k);
 	for (; script < end; script++) {
 		switch (*script % 8) {
-		case 0: (void)mr_u8(&r); break;
-		case 1: (void)mr_u16(&r); break;
-		case 2: (void)mr_u32(&r); break;
-		case 3: (void)mr_u64(&r); break;
-		case 4: (void)mr_i32(&r); break;
+		case 0:
+			(void)mr_u8(&r);
+			break;
+		case 1:
+			(void)mr_u16(&r);
+			break;
+		case 2:
+			(void)mr_u32(&r);
+			break;
+		case 3:
+			(void)mr_u64(&r);
+			break;
+		case 4:
+			(void)mr_i32(&r);
+			break;
 		case 5:
 			if ((s = mr_str(&r)) != NULL && strlen(s) > n)
 				abort();
@@ -130,13 +140,26 @@ LLVMFuzzerTestOneInput(const uint8_t *d, size_t n)
 	if (n < 1)
 		return (0);
 	switch (d[0] % 7) {
-	case 0: (void)gate_request_get(d + 1, n - 1, &rq); break;
-	case 1: (void)gate_result_get(d + 1, n - 1, &rs); break;
-	case 2: (void)exec_request_get(d + 1, n - 1, &er); break;
-	case 3: (void)exec_done_get(d + 1, n - 1, &ed); break;
-	case 4: (void)query_args_get(d + 1, n - 1, &qa); break;
-	case 5: read_script(d + 1, n - 1); break;
-	default: feed_channel(d + 1, n - 1);
+	case 0:
+		(void)gate_request_get(d + 1, n - 1, &rq);
+		break;
+	case 1:
+		(void)gate_result_get(d + 1, n - 1, &rs);
+		break;
+	case 2:
+		(void)exec_request_get(d + 1, n - 1, &er);
+		break;
+	case 3:
+		(void)exec_done_get(d + 1, n - 1, &ed);
+		break;
+	case 4:
+		(void)query_args_get(d + 1, n - 1, &qa);
+		break;
+	case 5:
+		read_script(d + 1, n - 1);
+		break;
+	default:
+		feed_channel(d + 1, n - 1);
 	}
 	return (0);
 }

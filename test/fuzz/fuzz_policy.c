@@ -48,8 +48,8 @@ check_encoding(const struct job *j)
 	policy_encode(&b, j, &f, 1);
 	must(b.err || b.len >= sizeof(h));
 	memcpy(&h, b.d, sizeof(h));
-	must(b.err || (h.total == b.len && h.argc == j->argc &&
-	    h.nfiles == j->nfiles));
+	must(b.err ||
+	    (h.total == b.len && h.argc == j->argc && h.nfiles == j->nfiles));
 	buf_free(&b);
 }
 
@@ -71,20 +71,26 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct policy_limits l = { .code_enabled = true,
-		.code_max = 4096, .max_stdout = 4096, .max_stderr = 2048,
-		.memory = 1 << 27, .disk = 1 << 24, .pids = 64,
-		.cpu_percent = 100, .timeout_max_s = 8 };
-	char *argv[] = { (char *)(uintptr_t)"/usr/bin/true", NULL };
-	struct skill code = { .name = (char *)(uintptr_t)"c",
+		.code_max = 4096,
+		.max_stdout = 4096,
+		.max_stderr = 2048,
+		.memory = 1 << 27,
+		.disk = 1 << 24,
+		.pids = 64,
+		.cpu_percent = 100,
+		.timeout_max_s = 8 };
+	char *argv[] = { (char *)(uintptr_t) "/usr/bin/true", NULL };
+	struct skill code = { .name = (char *)(uintptr_t) "c",
 		.runtime = RUN_CODE };
-	struct skill prog = { .name = (char *)(uintptr_t)"p",
-		.runtime = RUN_PROGRAM, .argv = argv };
+	struct skill prog = { .name = (char *)(uintptr_t) "p",
+		.runtime = RUN_PROGRAM,
+		.argv = argv };
 	char err[256];
 	struct job *j;
 	json_t *in;
 
-	in = json_loadb((const char *)data, size, JSON_ALLOW_NUL |
-	    JSON_DECODE_ANY, NULL);
+	in = json_loadb((const char *)data, size,
+	    JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL);
 	if (in == NULL)
 		return (0);
 	if ((j = policy_job(&code, in, &l, err, sizeof(err))) != NULL)

@@ -24,8 +24,7 @@ beyond_jansson(const char *s, size_t n, const json_error_t *e)
 	    json_error_code(e) == json_error_null_byte_in_key)
 		return (1);
 	for (i = 0; i + 2 < n; i++) /* half a surrogate pair */
-		if (s[i] == '\\' && s[i + 1] == 'u' &&
-		    (s[i + 2] | 32) == 'd')
+		if (s[i] == '\\' && s[i + 1] == 'u' && (s[i + 2] | 32) == 'd')
 			return (1);
 	return (!utf8_valid(s, n));
 }
@@ -56,10 +55,11 @@ compare(const struct record *r, const char *s, size_t n)
 	    memcmp(json_string_value(v), r->action.p, r->action.n) != 0)
 		abort();
 	if (r->context.p != NULL) {
-		ctx = json_loadb(r->context.p, r->context.n, JSON_DECODE_ANY |
-		    JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &e);
-		if (ctx == NULL || !json_equal(ctx, json_object_get(j,
-		    "context")))
+		ctx = json_loadb(r->context.p, r->context.n,
+		    JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL,
+		    &e);
+		if (ctx == NULL ||
+		    !json_equal(ctx, json_object_get(j, "context")))
 			abort();
 		json_decref(ctx);
 	}

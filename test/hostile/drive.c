@@ -84,8 +84,8 @@ lost(struct ipc *c, enum ipc_lost how, const char *why, void *arg)
 {
 	if (me.eof && me.open == 0)
 		return;
-	(void)fprintf(stderr, "drive: %s is lost: %s\n",
-	    proc_name(ipc_peer(c)), why);
+	(void)fprintf(stderr, "drive: %s is lost: %s\n", proc_name(ipc_peer(c)),
+	    why);
 	finish(1);
 }
 
@@ -158,8 +158,8 @@ on_done(struct ipc *c, struct ipc_msg *m, void *arg)
 	jw_kint(&w, "signal", d.signal);
 	jw_kuint(&w, "wall_us", d.wall_us);
 	jw_kuint(&w, "cpu_us", d.cpu_us);
-	jw_kuint(&w, "total_us", ax_mono_us() -
-	    me.sent_at[d.permit % AX_NELEM(me.sent_at)]);
+	jw_kuint(&w, "total_us",
+	    ax_mono_us() - me.sent_at[d.permit % AX_NELEM(me.sent_at)]);
 	jw_kuint(&w, "peak_mem", d.peak_mem);
 	jw_kuint(&w, "stdout_total", d.stdout_total);
 	jw_kuint(&w, "stderr_total", d.stderr_total);
@@ -265,10 +265,14 @@ on_reject(struct ipc *c, struct ipc_msg *m, void *arg)
 }
 
 static const struct ipc_route parent_routes[] = {
-	{ MSG_HELLO, nothing }, { MSG_CONF_READY, nothing },
-	{ MSG_CONF_REJECT, on_reject }, { MSG_READY, on_ready },
-	{ MSG_DRAINED, nothing }, { MSG_PONG, nothing },
-	{ MSG_CHANNEL_LOST, nothing }, { MSG_PROBE_RESULT, nothing },
+	{ MSG_HELLO, nothing },
+	{ MSG_CONF_READY, nothing },
+	{ MSG_CONF_REJECT, on_reject },
+	{ MSG_READY, on_ready },
+	{ MSG_DRAINED, nothing },
+	{ MSG_PONG, nothing },
+	{ MSG_CHANNEL_LOST, nothing },
+	{ MSG_PROBE_RESULT, nothing },
 };
 
 static void
@@ -345,9 +349,13 @@ send_conf(struct proc *p)
 static void
 equip(struct proc *p)
 {
-	struct worker_setup s = { .role = p->role, .epoch = me.epoch,
-		.as_root = getuid() == 0, .uid = me.uid, .gid = me.gid,
-		.confinement = CF_KILL, .log_level = LOG_L_INFO,
+	struct worker_setup s = { .role = p->role,
+		.epoch = me.epoch,
+		.as_root = getuid() == 0,
+		.uid = me.uid,
+		.gid = me.gid,
+		.confinement = CF_KILL,
+		.log_level = LOG_L_INFO,
 		.parent_pid = (uint32_t)getpid(),
 		.root = p->role == PROC_BROKER ? "/proc/self/fdinfo" : NULL };
 	struct metrics_slot slot = { .magic = METRICS_MAGIC };
@@ -380,7 +388,8 @@ start(struct proc *p, enum proc_role role)
 
 	p->role = role;
 	envp[0] = getenv("ASAN_OPTIONS") != NULL ?
-	    getenv("ASAN_OPTIONS") - strlen("ASAN_OPTIONS=") : NULL;
+	    getenv("ASAN_OPTIONS") - strlen("ASAN_OPTIONS=") :
+	    NULL;
 	(void)snprintf(path, sizeof(path), "%s/workers/%s/%s", me.build,
 	    proc_name(role), proc_exec_name(role));
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) == -1)
@@ -389,8 +398,8 @@ start(struct proc *p, enum proc_role role)
 		(void)dup2(open("/dev/null", O_RDWR), 0);
 		if (role == PROC_LAUNCHER && cgroup_enter(&me.cg) == -1)
 			log_warn("cgroup_enter");
-		if (dup2(sv[1], 3) == -1 || (sv[1] == 3 &&
-		    fcntl(3, F_SETFD, 0) == -1))
+		if (dup2(sv[1], 3) == -1 ||
+		    (sv[1] == 3 && fcntl(3, F_SETFD, 0) == -1))
 			_exit(127);
 		(void)execve(path, argv, envp);
 		log_warn("%s", path);

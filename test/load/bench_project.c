@@ -24,8 +24,7 @@
 
 #define BASE_US UINT64_C(1767225600000000)
 
-static void __attribute__((noreturn))
-die(const char *what)
+static void __attribute__((noreturn)) die(const char *what)
 {
 	(void)fprintf(stderr, "bench_project: %s\n", what);
 	exit(1);
@@ -39,9 +38,11 @@ fresh_db(void)
 	struct db *db = NULL;
 
 	if (migset_load(&set, AX_SRCDIR "/sql/sqlite", err, sizeof(err)) ==
-	    -1 || (db = db_open("sqlite", "bench.db", DB_CREATE, 1000, err,
-	    sizeof(err))) == NULL || migrate_upgrade(db, &set, "head",
-	    &migrate_defaults, err, sizeof(err)) == -1)
+		-1 ||
+	    (db = db_open("sqlite", "bench.db", DB_CREATE, 1000, err,
+		 sizeof(err))) == NULL ||
+	    migrate_upgrade(db, &set, "head", &migrate_defaults, err,
+		sizeof(err)) == -1)
 		die(err);
 	migset_free(&set);
 	return (db);
@@ -64,10 +65,12 @@ write_journal(long lines, long hours)
 	if (f == NULL)
 		die("journal");
 	for (i = 1; i <= lines; i++) {
-		us = BASE_US + (uint64_t)((double)i / (double)lines *
-		    (double)hours * 3600e6);
+		us = BASE_US +
+		    (uint64_t)((double)i / (double)lines * (double)hours *
+			3600e6);
 		ax_ts_format(us, ts);
-		(void)fprintf(f, "{\"action\": \"%s\", \"actor\": "
+		(void)fprintf(f,
+		    "{\"action\": \"%s\", \"actor\": "
 		    "\"api_key:operations\", \"context\": {\"inputs\": "
 		    "{\"operation\": \"exists\", \"path\": \"reports/%ld\"}, "
 		    "\"request_context\": {\"request_id\": \"01J%012ld\", "
@@ -105,7 +108,8 @@ project_all(struct projector *p, struct reader *r, long batch)
 			return;
 		if ((n == 0 && projector_begin(p) != DB_OK) ||
 		    projector_line(p, l.p, l.n, l.segment, l.end, &why,
-		    &full) != DB_OK || why != NULL)
+			&full) != DB_OK ||
+		    why != NULL)
 			die(why != NULL ? why : "apply");
 		n++;
 	}
@@ -142,8 +146,10 @@ time_query(struct db *db, struct projector *p, const char *what,
 static void
 time_queries(struct db *db, struct projector *p, long hours)
 {
-	struct query_args q = { .query = Q_AUDIT_PAGE, .limit = 50,
-		.risk_min = -1, .risk_max = -1 };
+	struct query_args q = { .query = Q_AUDIT_PAGE,
+		.limit = 50,
+		.risk_min = -1,
+		.risk_max = -1 };
 
 	time_query(db, p, "page, newest 50", q);
 	q.offset = 10000;
@@ -155,7 +161,8 @@ time_queries(struct db *db, struct projector *p, long hours)
 	q.action_prefix = "auth";
 	q.risk_min = 80;
 	time_query(db, p, "page, BLOCKED, prefix, risk >= 80", q);
-	q = (struct query_args){ .query = Q_AUDIT_SUMMARY, .risk_min = -1,
+	q = (struct query_args){ .query = Q_AUDIT_SUMMARY,
+		.risk_min = -1,
 		.risk_max = -1 };
 	time_query(db, p, "summary, all", q);
 	q.after_us = BASE_US + 1234567;
@@ -182,8 +189,9 @@ arg(int argc, char **argv, int i, long dflt)
 int
 main(int argc, char **argv)
 {
-	long lines = arg(argc, argv, 1, 200000), batch = arg(argc, argv, 2,
-	    PROJECT_BATCH_MAX), hours = arg(argc, argv, 3, 48);
+	long lines = arg(argc, argv, 1, 200000),
+	     batch = arg(argc, argv, 2, PROJECT_BATCH_MAX),
+	     hours = arg(argc, argv, 3, 48);
 	char dir[64], cmd[100];
 	struct projector *p = NULL;
 	struct reader *r = NULL;
@@ -212,9 +220,9 @@ main(int argc, char **argv)
 	t = ax_mono_us() - t;
 	cpu = cpu_seconds() - cpu;
 	(void)printf("projected %ld lines of %ld bytes in batches of %ld: %.0f"
-	    " lines/s, %.1f us of CPU a line\n", lines,
-	    (long)sb.st_size / lines, batch, (double)lines * 1e6 / (double)t,
-	    cpu * 1e6 / (double)lines);
+		     " lines/s, %.1f us of CPU a line\n",
+	    lines, (long)sb.st_size / lines, batch,
+	    (double)lines * 1e6 / (double)t, cpu * 1e6 / (double)lines);
 	time_queries(db, p, hours);
 	if (stat("bench.db", &sb) == 0)
 		(void)printf("  database %.0f bytes a line\n",

@@ -36,7 +36,7 @@ open_log(const char *dir)
 	int fd;
 
 	if (snprintf(path, sizeof(path), "%s/fsync-floor.%d", dir,
-	    (int)getpid()) >= (int)sizeof(path))
+		(int)getpid()) >= (int)sizeof(path))
 		errx(1, "%s: too long", dir);
 	if ((fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0600)) ==
 	    -1)
@@ -158,8 +158,8 @@ main(int argc, char **argv)
 	int64_t seconds = 3;
 	size_t i;
 
-	if (argc < 2 || (argc > 2 && ax_strtonum(argv[2], 1, 600, &seconds) ==
-	    -1)) {
+	if (argc < 2 ||
+	    (argc > 2 && ax_strtonum(argv[2], 1, 600, &seconds) == -1)) {
 		(void)fprintf(stderr, "usage: fsync_floor DIR [SECONDS]\n");
 		return (2);
 	}
@@ -167,7 +167,7 @@ main(int argc, char **argv)
 	record[sizeof(record) - 1] = '\n';
 	printf("alone %.0f\n", alone(argv[1], (uint64_t)seconds * 1000000));
 	for (i = 0; i < AX_NELEM(clients); i++)
-		printf("group_%u %.0f\n", clients[i], group(argv[1],
-		    clients[i], (uint64_t)seconds * 1000000));
+		printf("group_%u %.0f\n", clients[i],
+		    group(argv[1], clients[i], (uint64_t)seconds * 1000000));
 	return (0);
 }

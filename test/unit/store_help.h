@@ -47,8 +47,8 @@ static inline struct db *
 must_open(const char *name)
 {
 	char err[200];
-	struct db *db = db_open("sqlite", name, DB_CREATE, 5000, err,
-	    sizeof(err));
+	struct db *db =
+	    db_open("sqlite", name, DB_CREATE, 5000, err, sizeof(err));
 
 	if (db == NULL)
 		fail_msg("%s", err);
@@ -75,7 +75,7 @@ db_at_head(const char *name)
 	must_load(&set);
 	db = must_open(name);
 	if (migrate_upgrade(db, &set, "head", &migrate_defaults, err,
-	    sizeof(err)) == -1)
+		sizeof(err)) == -1)
 		fail_msg("%s", err);
 	migset_free(&set);
 	return (db);
@@ -89,14 +89,15 @@ line_make(struct buf *b, uint64_t seq, uint64_t us, const char *action,
 	char ts[AX_TS_LEN];
 
 	ax_ts_format(us, ts);
-	buf_printf(b, "{\"action\": \"%s\", \"actor\": \"key:ops\", "
+	buf_printf(b,
+	    "{\"action\": \"%s\", \"actor\": \"key:ops\", "
 	    "\"context\": {\"operation\": \"exists\", \"request_context\": "
 	    "{\"request_id\": \"r-%llu\"}}, \"decision\": \"%s\", "
 	    "\"id\": \"n1-%llu\", \"idem\": null, \"kind\": \"decision\", "
 	    "\"node\": \"n1\", \"permit\": %llu, \"reason\": \"low \\\"risk"
 	    "\\\" \\u00e9\", \"request_id\": \"r-%llu\", \"risk_score\": %d, "
-	    "\"seq\": %llu, \"ts\": \"%s\"}", action,
-	    (unsigned long long)seq, decision, (unsigned long long)seq,
+	    "\"seq\": %llu, \"ts\": \"%s\"}",
+	    action, (unsigned long long)seq, decision, (unsigned long long)seq,
 	    (unsigned long long)seq, (unsigned long long)seq, risk,
 	    (unsigned long long)seq, ts);
 }

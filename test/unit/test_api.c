@@ -54,8 +54,8 @@ http_reply_header(struct http_req *req, const char *name, const char *value)
 {
 	size_t n = strlen(got.headers);
 
-	snprintf(
-	    got.headers + n, sizeof(got.headers) - n, "%s: %s\n", name, value);
+	snprintf(got.headers + n, sizeof(got.headers) - n, "%s: %s\n", name,
+	    value);
 }
 
 void
@@ -202,16 +202,16 @@ static void
 connect_all(void)
 {
 	static const struct ipc_route http[] = {
-	    {MSG_GATE_RESULT, http_on_gate_result},
-	    {MSG_ROWS, http_on_rows},
+		{ MSG_GATE_RESULT, http_on_gate_result },
+		{ MSG_ROWS, http_on_rows },
 	};
 	static const struct ipc_route audit[] = {
-	    {MSG_GATE_REQUEST, on_request},
-	    {MSG_CANCEL, on_cancel},
-	    {MSG_AUDIT_EVENT, on_event},
+		{ MSG_GATE_REQUEST, on_request },
+		{ MSG_CANCEL, on_cancel },
+		{ MSG_AUDIT_EVENT, on_event },
 	};
 	static const struct ipc_route store[] = {
-	    {MSG_QUERY, on_query},
+		{ MSG_QUERY, on_query },
 	};
 	int a[2], s[2];
 
@@ -288,19 +288,19 @@ static struct http_req
 request(enum http_method method, const char *path, const char *role)
 {
 	struct http_req req = {
-	    .ctx = &ctx,
-	    .method = method,
-	    .method_text = method == HTTP_POST ? "POST" : "GET",
-	    .path = path,
-	    .raw_path = path,
-	    .content_length = -1,
-	    .max_body = 2000000,
-	    .request_id = "rid-1",
-	    .address = "127.0.0.1",
-	    .auth = role != NULL ? HTTP_AUTH_OK : HTTP_AUTH_NONE,
-	    .role = role,
-	    .actor = role,
-	    .token = role != NULL ? "secret" : NULL,
+		.ctx = &ctx,
+		.method = method,
+		.method_text = method == HTTP_POST ? "POST" : "GET",
+		.path = path,
+		.raw_path = path,
+		.content_length = -1,
+		.max_body = 2000000,
+		.request_id = "rid-1",
+		.address = "127.0.0.1",
+		.auth = role != NULL ? HTTP_AUTH_OK : HTTP_AUTH_NONE,
+		.role = role,
+		.actor = role,
+		.token = role != NULL ? "secret" : NULL,
 	};
 
 	got.status = got.count = 0;
@@ -332,8 +332,8 @@ want(int status, const char *code)
 	char key[80];
 
 	if (got.status != status || got.count != 1)
-		fail_msg(
-		    "%d (%d answers): %s", got.status, got.count, got.body);
+		fail_msg("%d (%d answers): %s", got.status, got.count,
+		    got.body);
 	if (code == NULL)
 		return;
 	snprintf(key, sizeof(key), "{\"detail\":{\"code\":\"%s\",", code);
@@ -421,8 +421,9 @@ test_rate(void **state)
 	got.rate_ok = false;
 	run(&req);
 	want(429, "RATE_LIMITED");
-	assert_non_null(strstr(got.body, "\"bucket\":\"default\",\"limit\":15,"
-					 "\"reset_after_s\":7"));
+	assert_non_null(strstr(got.body,
+	    "\"bucket\":\"default\",\"limit\":15,"
+	    "\"reset_after_s\":7"));
 	req = request(HTTP_POST, "/v1/skills/invoke", NULL);
 	run(&req);
 	want(429, "RATE_LIMITED");
@@ -442,13 +443,13 @@ test_media_type(void **state)
 		const char *type;
 		int status;
 	} cases[] = {
-	    {"application/json", 422},
-	    {"Application/JSON; charset=utf-8", 422},
-	    {"application/json ;x", 422},
-	    {"application/jsonx", 415},
-	    {"text/json", 415},
-	    {"", 415},
-	    {NULL, 415},
+		{ "application/json", 422 },
+		{ "Application/JSON; charset=utf-8", 422 },
+		{ "application/json ;x", 422 },
+		{ "application/jsonx", 415 },
+		{ "text/json", 415 },
+		{ "", 415 },
+		{ NULL, 415 },
 	};
 	struct http_req req;
 	size_t i;
@@ -516,17 +517,17 @@ answer(uint64_t id, enum gate_status status)
 {
 	struct buf b = BUF_INITIALIZER;
 	struct gate_result g = {
-	    .status = status,
-	    .success = 1,
-	    .decision = "WARNED",
-	    .risk_score = 77,
-	    .reason = "why",
-	    .permit = 5,
-	    .seq = 6,
-	    .elapsed_us = 12345,
-	    .retry_after_s = 3,
-	    .output = "{\"n\":1}",
-	    .detail = "[7]",
+		.status = status,
+		.success = 1,
+		.decision = "WARNED",
+		.risk_score = 77,
+		.reason = "why",
+		.permit = 5,
+		.seq = 6,
+		.elapsed_us = 12345,
+		.retry_after_s = 3,
+		.output = "{\"n\":1}",
+		.detail = "[7]",
 	};
 
 	gate_result_put(&b, &g);
@@ -548,8 +549,8 @@ test_verdicts(void **state)
 		enum gate_status s = verdict_table[i].status;
 
 		req = request(HTTP_POST,
-		    s == GS_CHANGED ? "/v1/skills/s1/disable"
-				    : "/v1/skills/invoke",
+		    s == GS_CHANGED ? "/v1/skills/s1/disable" :
+				      "/v1/skills/invoke",
 		    "admin");
 		run(post(&req, INVOKE_BODY));
 		assert_int_equal(got.count, 0);
@@ -565,8 +566,8 @@ test_verdicts(void **state)
 		answer(seen.id, s);
 		want(verdict_table[i].http, verdict_table[i].code);
 		assert_null(req.on_gone);
-		assert_int_equal(
-		    strstr(got.headers, "retry-after: 3\n") != NULL,
+		assert_int_equal(strstr(got.headers, "retry-after: 3\n") !=
+			NULL,
 		    verdict_table[i].retry);
 		if (verdict_table[i].text != NULL &&
 		    strstr(got.body, verdict_table[i].text) == NULL)
@@ -578,7 +579,7 @@ test_verdicts(void **state)
 static void
 test_idempotency_key(void **state)
 {
-	static const char *const bad[] = {"", "a b", "\x7f", "\xc3\xa9"};
+	static const char *const bad[] = { "", "a b", "\x7f", "\xc3\xa9" };
 	struct http_req req;
 	char key[130];
 	size_t i;
@@ -771,8 +772,9 @@ test_page(void **state)
 	    "\"risk_score_min\":null,\"risk_score_max\":null,"
 	    "\"created_after\":null,\"created_before\":null},"
 	    "\"next_cursor\":\"c/1\"}");
-	assert_string_equal(got.headers, "link: </v1/audit?limit=2&action="
-					 "a%20b&cursor=c%2F1>; rel=\"next\"\n");
+	assert_string_equal(got.headers,
+	    "link: </v1/audit?limit=2&action="
+	    "a%20b&cursor=c%2F1>; rel=\"next\"\n");
 
 	req = query("/v1/audit", "cursor=end");
 	run(&req);
@@ -792,15 +794,15 @@ test_other_queries(void **state)
 		enum query q;
 		const char *start;
 	} cases[] = {
-	    {"/v1/audit/summary", Q_AUDIT_SUMMARY,
-		"{\"summary\":[9],"
-		"\"filters\":{\"decision\":null,\"action\":null,"},
-	    {"/v1/audit/actions", Q_AUDIT_ACTIONS,
-		"{\"actions\":[9],"
-		"\"filters\":{\"decision\":null,\"action_prefix\":null}}"},
-	    {"/v1/audit/decisions", Q_AUDIT_DECISIONS,
-		"{\"decisions\":"
-		"[9],\"filters\":{\"action\":null}}"},
+		{ "/v1/audit/summary", Q_AUDIT_SUMMARY,
+		    "{\"summary\":[9],"
+		    "\"filters\":{\"decision\":null,\"action\":null," },
+		{ "/v1/audit/actions", Q_AUDIT_ACTIONS,
+		    "{\"actions\":[9],"
+		    "\"filters\":{\"decision\":null,\"action_prefix\":null}}" },
+		{ "/v1/audit/decisions", Q_AUDIT_DECISIONS,
+		    "{\"decisions\":"
+		    "[9],\"filters\":{\"action\":null}}" },
 	};
 	struct http_req req;
 	size_t i;
@@ -829,8 +831,9 @@ test_query_errors(void **state)
 	req = query("/v1/audit", "risk_score_min=9&risk_score_max=1");
 	run(&req);
 	want(400, "AUDIT_INVALID_RISK_RANGE");
-	assert_non_null(strstr(got.body, "\"details\":{\"risk_score_min\":9,"
-					 "\"risk_score_max\":1}"));
+	assert_non_null(strstr(got.body,
+	    "\"details\":{\"risk_score_min\":9,"
+	    "\"risk_score_max\":1}"));
 	req = query("/v1/audit/summary", "created_after=2&created_before=1");
 	run(&req);
 	want(400, "AUDIT_INVALID_DATE_RANGE");
@@ -914,10 +917,10 @@ ready(const char *role, int status, const char *text)
 	want(status, NULL);
 	if (strstr(got.body, text) == NULL)
 		fail_msg("%s", got.body);
-	assert_int_equal(
-	    strstr(got.body, "\"details\":{") != NULL, role != NULL);
-	assert_int_equal(
-	    strstr(got.headers, "retry-after: ") != NULL, status == 503);
+	assert_int_equal(strstr(got.body, "\"details\":{") != NULL,
+	    role != NULL);
+	assert_int_equal(strstr(got.headers, "retry-after: ") != NULL,
+	    status == 503);
 	api_tick(&ctx, ax_mono_us());
 	assert_int_equal(own_slot.gauge[MG_READY], status == 200);
 }
@@ -977,20 +980,20 @@ check_refs(const json_t *v, const json_t *schemas)
 	size_t i;
 
 	if (json_is_object(v)) {
-		json_object_foreach ((json_t *)(uintptr_t)v, key, w) {
+		json_object_foreach((json_t *)(uintptr_t)v, key, w) {
 			if (strcmp(key, "$ref") == 0) {
 				const char *s = json_string_value(w);
 
-				assert_memory_equal(
-				    s, prefix, sizeof(prefix) - 1);
-				assert_non_null(json_object_get(
-				    schemas, s + sizeof(prefix) - 1));
+				assert_memory_equal(s, prefix,
+				    sizeof(prefix) - 1);
+				assert_non_null(json_object_get(schemas,
+				    s + sizeof(prefix) - 1));
 				n++;
 			} else
 				n += check_refs(w, schemas);
 		}
 	} else
-		json_array_foreach (v, i, m)
+		json_array_foreach(v, i, m)
 			n += check_refs(m, schemas);
 	return (n);
 }
@@ -1007,29 +1010,29 @@ test_document(void **state)
 	want(200, NULL);
 	doc = json_loads(got.body, JSON_REJECT_DUPLICATES, NULL);
 	assert_non_null(doc);
-	assert_string_equal(
-	    json_string_value(json_object_get(doc, "openapi")), "3.1.0");
+	assert_string_equal(json_string_value(json_object_get(doc, "openapi")),
+	    "3.1.0");
 	paths = json_object_get(doc, "paths");
 	for (i = 0; i < api_nroutes; i++) {
 		item = json_object_get(paths, api_routes[i].path);
-		op = json_object_get(
-		    item, api_routes[i].method == HTTP_GET ? "get" : "post");
+		op = json_object_get(item,
+		    api_routes[i].method == HTTP_GET ? "get" : "post");
 		assert_non_null(op);
-		assert_string_equal(
-		    json_string_value(json_object_get(op, "operationId")),
+		assert_string_equal(json_string_value(
+					json_object_get(op, "operationId")),
 		    api_routes[i].id);
-		assert_int_equal(
-		    json_array_size(json_object_get(op, "security")),
+		assert_int_equal(json_array_size(
+				     json_object_get(op, "security")),
 		    api_routes[i].access == ACCESS_PUBLIC ? 0 : 2);
 		assert_true(api_routes[i].method == HTTP_GET ||
-			    api_routes[i].method == HTTP_POST);
+		    api_routes[i].method == HTTP_POST);
 	}
-	json_object_foreach (paths, path, item)
+	json_object_foreach(paths, path, item)
 		n += json_object_size(item);
 	assert_int_equal(n, api_nroutes);
-	assert_true(
-	    check_refs(doc, json_object_get(json_object_get(doc, "components"),
-				"schemas")) > 30);
+	assert_true(check_refs(doc,
+			json_object_get(json_object_get(doc, "components"),
+			    "schemas")) > 30);
 	json_decref(doc);
 }
 
@@ -1039,24 +1042,24 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(test_gatekeeping),
-	    T(test_rate),
-	    T(test_media_type),
-	    T(test_verdicts),
-	    T(test_idempotency_key),
-	    T(test_gate_closed),
-	    T(test_gate_full),
-	    T(test_client_gone),
-	    T(test_audit_lost),
-	    T(test_gate_mute),
-	    T(test_events),
-	    T(test_page),
-	    T(test_other_queries),
-	    T(test_query_errors),
-	    T(test_store_lost),
-	    T(test_migration),
-	    T(test_ready),
-	    T(test_document),
+		T(test_gatekeeping),
+		T(test_rate),
+		T(test_media_type),
+		T(test_verdicts),
+		T(test_idempotency_key),
+		T(test_gate_closed),
+		T(test_gate_full),
+		T(test_client_gone),
+		T(test_audit_lost),
+		T(test_gate_mute),
+		T(test_events),
+		T(test_page),
+		T(test_other_queries),
+		T(test_query_errors),
+		T(test_store_lost),
+		T(test_migration),
+		T(test_ready),
+		T(test_document),
 	};
 
 	return (cmocka_run_group_tests_name("api", tests, NULL, NULL));

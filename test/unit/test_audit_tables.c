@@ -54,9 +54,9 @@ static void
 registry(void **state)
 {
 	static const char text[] = "{\"name\": \"a\", \"enabled\": false,"
-	    " \"permissions\": [\"filesystem\"],"
-	    " \"inputs\": {\"type\": \"object\"},"
-	    " \"runtime\": {\"kind\": \"files\"}}";
+				   " \"permissions\": [\"filesystem\"],"
+				   " \"inputs\": {\"type\": \"object\"},"
+				   " \"runtime\": {\"kind\": \"files\"}}";
 	struct registry *r = registry_new();
 	struct flags f = { 0 };
 	const struct skill *s;
@@ -106,8 +106,7 @@ permits(void **state)
 	assert_int_equal(permits_lowest(&t), 10);
 	for (n = 9; n < 3011; n++) {
 		p = permits_find(&t, n);
-		assert_true((p != NULL) == (n % 2 == 0 && n >= 10 &&
-		    n < 3010));
+		assert_true((p != NULL) == (n % 2 == 0 && n >= 10 && n < 3010));
 	}
 	assert_non_null(permits_of(&t, &a, 12));
 	assert_null(permits_of(&t, &b, 12));

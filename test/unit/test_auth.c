@@ -38,8 +38,9 @@ test_find(void **state)
 	for (i = 0; i < 100; i++) {
 		snprintf(name, sizeof(name), "key-%u", i);
 		snprintf(token, sizeof(token), "token-of-%u", i);
-		assert_int_equal(
-		    add(t, name, i == 0 ? "admin" : "api_key", token), 0);
+		assert_int_equal(add(t, name, i == 0 ? "admin" : "api_key",
+				     token),
+		    0);
 	}
 	assert_int_equal(auth_count(t), 100);
 	e = auth_find(t, "token-of-0", digest);
@@ -101,27 +102,28 @@ test_pick(void **state)
 		enum auth_presented want;
 		const char *token;
 	} c[] = {
-	    {NULL, NULL, AUTH_ABSENT, NULL},
-	    {"", NULL, AUTH_ABSENT, NULL},
-	    {"", "", AUTH_ABSENT, NULL},
-	    {"k", NULL, AUTH_TOKEN, "k"},
-	    {"k", "Bearer t", AUTH_TOKEN, "k"},
-	    {"", "Bearer t", AUTH_TOKEN, "t"},
-	    {NULL, "Bearer t", AUTH_TOKEN, "t"},
-	    {NULL, "bEARER t", AUTH_TOKEN, "t"},
-	    {NULL, "Bearer  t", AUTH_TOKEN, "t"},
-	    {NULL, "t", AUTH_TOKEN, "t"},
-	    {NULL, "Bearer ", AUTH_UNUSABLE, NULL},
-	    {NULL, "Bearer", AUTH_UNUSABLE, NULL},
-	    {NULL, "Basic dTpw", AUTH_UNUSABLE, NULL},
-	    {NULL, "Bearer a b", AUTH_UNUSABLE, NULL},
+		{ NULL, NULL, AUTH_ABSENT, NULL },
+		{ "", NULL, AUTH_ABSENT, NULL },
+		{ "", "", AUTH_ABSENT, NULL },
+		{ "k", NULL, AUTH_TOKEN, "k" },
+		{ "k", "Bearer t", AUTH_TOKEN, "k" },
+		{ "", "Bearer t", AUTH_TOKEN, "t" },
+		{ NULL, "Bearer t", AUTH_TOKEN, "t" },
+		{ NULL, "bEARER t", AUTH_TOKEN, "t" },
+		{ NULL, "Bearer  t", AUTH_TOKEN, "t" },
+		{ NULL, "t", AUTH_TOKEN, "t" },
+		{ NULL, "Bearer ", AUTH_UNUSABLE, NULL },
+		{ NULL, "Bearer", AUTH_UNUSABLE, NULL },
+		{ NULL, "Basic dTpw", AUTH_UNUSABLE, NULL },
+		{ NULL, "Bearer a b", AUTH_UNUSABLE, NULL },
 	};
 	const char *token;
 	size_t i;
 
 	for (i = 0; i < AX_NELEM(c); i++) {
-		assert_int_equal(
-		    auth_pick(c[i].key, c[i].authorization, &token), c[i].want);
+		assert_int_equal(auth_pick(c[i].key, c[i].authorization,
+				     &token),
+		    c[i].want);
 		if (c[i].token == NULL)
 			assert_null(token);
 		else
@@ -146,10 +148,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_find),
-	    cmocka_unit_test(test_refused_items),
-	    cmocka_unit_test(test_pick),
-	    cmocka_unit_test(test_in_query),
+		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_refused_items),
+		cmocka_unit_test(test_pick),
+		cmocka_unit_test(test_in_query),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -233,12 +233,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_cut),
-	    cmocka_unit_test(test_not_json),
-	    cmocka_unit_test(test_offset),
-	    cmocka_unit_test(test_depth),
-	    cmocka_unit_test(test_invoke),
-	    cmocka_unit_test(test_name),
+		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_not_json),
+		cmocka_unit_test(test_offset),
+		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_invoke),
+		cmocka_unit_test(test_name),
 	};
 
 	return (cmocka_run_group_tests_name("body", tests, NULL, NULL));

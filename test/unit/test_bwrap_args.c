@@ -26,10 +26,10 @@ has(const struct bwrap_args *a, const char *word)
 static void
 isolation(void **state)
 {
-	static const char *const needed[] = { "--unshare-user",
-		"--unshare-pid", "--unshare-net", "--unshare-ipc",
-		"--unshare-uts", "--unshare-cgroup-try", "--die-with-parent",
-		"--new-session", "--as-pid-1", "--disable-userns" };
+	static const char *const needed[] = { "--unshare-user", "--unshare-pid",
+		"--unshare-net", "--unshare-ipc", "--unshare-uts",
+		"--unshare-cgroup-try", "--die-with-parent", "--new-session",
+		"--as-pid-1", "--disable-userns" };
 	struct bwrap_args a;
 	unsigned i;
 
@@ -80,7 +80,8 @@ host_files(void **state)
 		if (strstr(a.argv[i], "bind") == NULL)
 			continue;
 		for (k = 0; k < AX_NELEM(allowed) &&
-		    strcmp(a.argv[i + 1], allowed[k]) != 0; k++)
+		     strcmp(a.argv[i + 1], allowed[k]) != 0;
+		     k++)
 			;
 		if (k == AX_NELEM(allowed))
 			fail_msg("%s is visible", a.argv[i + 1]);

@@ -37,7 +37,8 @@ setup(void **state)
 	}
 	for (i = 0; i < set.ndirs; i++)
 		assert_int_equal(cgrun_base_add(&base, set.dir[i].name,
-		    dup(set.dir[i].fd)), 0);
+				     dup(set.dir[i].fd)),
+		    0);
 	return (0);
 }
 

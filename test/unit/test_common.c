@@ -64,8 +64,9 @@ jw_strings(void **state)
 	for (i = 0; i < 20000; i++) {
 		n = (unsigned)random() % sizeof(raw);
 		for (k = 0; k < n; k++)
-			raw[k] = (char)(random() % 3 == 0 ? random() :
-			    ' ' + random() % 95);
+			raw[k] = (char)(random() % 3 == 0 ?
+				random() :
+				' ' + random() % 95);
 		buf_reset(&b);
 		jw_init(&w, &b, false);
 		jw_strn(&w, raw, n);
@@ -113,17 +114,23 @@ utf8(void **state)
 		const char *s;
 		bool good;
 	} t[] = {
-		{ "", true }, { "plain", true }, { "\xc3\xa9", true },
-		{ "\xe2\x82\xac", true }, { "\xf0\x9f\x98\x80", true },
-		{ "\xc0\xaf", false }, { "\xe0\x80\xaf", false },
-		{ "\xed\xa0\x80", false }, { "\xf4\x90\x80\x80", false },
-		{ "\xff", false }, { "\xc3", false }, { "\x80", false },
+		{ "", true },
+		{ "plain", true },
+		{ "\xc3\xa9", true },
+		{ "\xe2\x82\xac", true },
+		{ "\xf0\x9f\x98\x80", true },
+		{ "\xc0\xaf", false },
+		{ "\xe0\x80\xaf", false },
+		{ "\xed\xa0\x80", false },
+		{ "\xf4\x90\x80\x80", false },
+		{ "\xff", false },
+		{ "\xc3", false },
+		{ "\x80", false },
 	};
 	size_t i;
 
 	for (i = 0; i < AX_NELEM(t); i++)
-		assert_int_equal(utf8_valid(t[i].s, strlen(t[i].s)),
-		    t[i].good);
+		assert_int_equal(utf8_valid(t[i].s, strlen(t[i].s)), t[i].good);
 }
 
 static void
@@ -296,20 +303,24 @@ settings_values(void **state)
 	char err[256];
 
 	assert_int_equal(settings_set(s, SET_TRUSTED_PROXIES, "a, b ,,c", "x",
-	    err, sizeof(err)), 0);
+			     err, sizeof(err)),
+	    0);
 	assert_string_equal(settings_item(s, SET_TRUSTED_PROXIES, 0), "a");
 	assert_string_equal(settings_item(s, SET_TRUSTED_PROXIES, 1), "b");
 	assert_string_equal(settings_item(s, SET_TRUSTED_PROXIES, 2), "c");
 	assert_null(settings_item(s, SET_TRUSTED_PROXIES, 3));
 	assert_int_equal(settings_set_base(s, "/base"), 0);
 	assert_int_equal(settings_set(s, SET_STATE_DIR, "./st/", "x", err,
-	    sizeof(err)), 0);
+			     sizeof(err)),
+	    0);
 	assert_string_equal(settings_str(s, SET_STATE_DIR), "/base/st");
 	assert_int_equal(settings_set(s, SET_SANDBOX_MEMORY, "128m", "x", err,
-	    sizeof(err)), 0);
+			     sizeof(err)),
+	    0);
 	assert_int_equal(settings_int(s, SET_SANDBOX_MEMORY), 128 << 20);
 	assert_int_equal(settings_set(s, SET_PORT, "99999", "x", err,
-	    sizeof(err)), -1);
+			     sizeof(err)),
+	    -1);
 	assert_int_equal(settings_int(s, SET_PORT), 8000);
 	d = settings_dup(s);
 	assert_true(settings_equal(s, d, SET_STATE_DIR));

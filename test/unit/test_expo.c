@@ -26,9 +26,9 @@ http_fact(const struct http_ctx *ctx, const char *name)
 }
 
 static struct metrics_slot own, other, audit, parent;
-static struct skill skills[2] = {
-    {.name = (char *)(uintptr_t) "a.b"}, {.name = (char *)(uintptr_t) "c"}};
-static struct skill *registry[2] = {&skills[0], &skills[1]};
+static struct skill skills[2] = { { .name = (char *)(uintptr_t) "a.b" },
+	{ .name = (char *)(uintptr_t) "c" } };
+static struct skill *registry[2] = { &skills[0], &skills[1] };
 static struct http_ctx ctx;
 
 static char *
@@ -125,8 +125,8 @@ check_sample(const char *line, const struct family *f)
 	assert_int_equal(strncmp(line, f->name, n), 0);
 	assert_int_equal(strncmp(line, "archillx_", 9), 0);
 	/* _total on counters, and on nothing else. */
-	assert_int_equal(
-	    counter, n > 6 && strcmp(f->name + n - 6, "_total") == 0);
+	assert_int_equal(counter,
+	    n > 6 && strcmp(f->name + n - 6, "_total") == 0);
 	if (strcmp(f->type, "histogram") == 0)
 		line += strcspn(line + n, "{ ") + n;
 	else
@@ -139,7 +139,7 @@ test_form(void **state)
 {
 	char *text = expose(), *line, *save = NULL, whole[256];
 	struct buf seen = BUF_INITIALIZER;
-	struct family f = {"", ""};
+	struct family f = { "", "" };
 
 	buf_addc(&seen, '\n');
 	assert_int_equal(text[strlen(text) - 1], '\n');
@@ -161,8 +161,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_values),
-	    cmocka_unit_test(test_form),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_form),
 	};
 
 	return (cmocka_run_group_tests(tests, setup, NULL));

@@ -31,7 +31,7 @@
 #include "workers/files/fileops.h"
 
 struct world {
-	char top[64];  /* holds root, ro, outside */
+	char top[64]; /* holds root, ro, outside */
 	char root[80];
 	char ro[80];
 	struct fileops *f;
@@ -74,8 +74,7 @@ set_up(void **state)
 
 	(void)state;
 	(void)umask(027);
-	(void)snprintf(w.top, sizeof(w.top), "%s",
-	    "/tmp/ax-fileops.XXXXXX");
+	(void)snprintf(w.top, sizeof(w.top), "%s", "/tmp/ax-fileops.XXXXXX");
 	assert_non_null(mkdtemp(w.top));
 	(void)snprintf(w.root, sizeof(w.root), "%s/root", w.top);
 	(void)snprintf(w.ro, sizeof(w.ro), "%s/ro", w.top);
@@ -133,7 +132,7 @@ run(enum file_op op, const char *path, const char *content, bool *ok)
 	char *text;
 
 	*ok = fileops_run(w.f, op, path, content,
-	    content == NULL ? 0 : strlen(content), &out) == 0;
+		  content == NULL ? 0 : strlen(content), &out) == 0;
 	assert_int_equal(out.err, 0);
 	text = strdup(buf_str(&out));
 	buf_free(&out);
@@ -162,100 +161,125 @@ static const struct row {
 	const char *text;
 } rows[] = {
 	{ FOP_READ, "@/a.txt", NULL, true,
-	  "{\"content\":\"gr\xc3\xbc\xc3\x9f\\n\",\"size\":7,"
-	  "\"path\":\"@/a.txt\"}" },
+	    "{\"content\":\"gr\xc3\xbc\xc3\x9f\\n\",\"size\":7,"
+	    "\"path\":\"@/a.txt\"}" },
 	{ FOP_READ, " a.txt\n", NULL, true,
-	  "{\"content\":\"gr\xc3\xbc\xc3\x9f\\n\",\"size\":7,"
-	  "\"path\":\"@/a.txt\"}" },
+	    "{\"content\":\"gr\xc3\xbc\xc3\x9f\\n\",\"size\":7,"
+	    "\"path\":\"@/a.txt\"}" },
 	{ FOP_READ, "@//dir/../dir/./b/", NULL, true,
-	  "{\"content\":\"\",\"size\":0,\"path\":\"@/dir/b\"}" },
+	    "{\"content\":\"\",\"size\":0,\"path\":\"@/dir/b\"}" },
 	{ FOP_READ, "bin", NULL, true,
-	  "{\"content_b64\":\"YQBi/w==\",\"size\":4,\"path\":\"@/bin\"}" },
+	    "{\"content_b64\":\"YQBi/w==\",\"size\":4,\"path\":\"@/bin\"}" },
 	{ FOP_READ, "@/none", NULL, false, "'@/none' not found" },
 	{ FOP_READ, "@/dir", NULL, false, "'@/dir' is not a file" },
 	{ FOP_READ, "@/fifo", NULL, false, "'@/fifo' is not a file" },
-	{ FOP_READ, "@/a.txt/x", NULL, false, "Path not found: '@/a.txt/x' "
-	  "leads through something that is not a directory" },
+	{ FOP_READ, "@/a.txt/x", NULL, false,
+	    "Path not found: '@/a.txt/x' "
+	    "leads through something that is not a directory" },
 	{ FOP_READ, "", NULL, false, "operation and path required" },
 	{ FOP_READ, " \t", NULL, false, "operation and path required" },
 	/* out of the root, by every way */
 	{ FOP_READ, "/etc/passwd", NULL, false,
-	  "Path '/etc/passwd' not in allowed whitelist." },
+	    "Path '/etc/passwd' not in allowed whitelist." },
 	{ FOP_READ, "@/../../../../etc/passwd", NULL, false,
-	  "Path '/etc/passwd' not in allowed whitelist." },
+	    "Path '/etc/passwd' not in allowed whitelist." },
 	{ FOP_READ, "../../../etc/passwd", NULL, false,
-	  "Path '/etc/passwd' not in allowed whitelist." },
-	{ FOP_READ, "@2", NULL, false, "Path '@2' not in allowed "
-	  "whitelist." },
+	    "Path '/etc/passwd' not in allowed whitelist." },
+	{ FOP_READ, "@2", NULL, false,
+	    "Path '@2' not in allowed "
+	    "whitelist." },
 	{ FOP_READ, "/", NULL, false, "Path '/' not in allowed whitelist." },
-	{ FOP_READ, "@/out", NULL, false, "Path '@/out' rejected because "
-	  "symlink traversal is not allowed." },
-	{ FOP_READ, "@/in", NULL, false, "Path '@/in' rejected because "
-	  "symlink traversal is not allowed." },
-	{ FOP_READ, "@/dangling", NULL, false, "Path '@/dangling' rejected "
-	  "because symlink traversal is not allowed." },
-	{ FOP_READ, "@/updir/secret", NULL, false, "Path '@/updir/secret' "
-	  "rejected because symlink traversal is not allowed." },
-	{ FOP_EXISTS, "@/out", NULL, false, "Path '@/out' rejected because "
-	  "symlink traversal is not allowed." },
-	{ FOP_WRITE, "@/dangling", "x", false, "Path '@/dangling' rejected "
-	  "because symlink traversal is not allowed." },
-	{ FOP_WRITE, "@/updir/new", "x", false, "Path '@/updir/new' rejected "
-	  "because symlink traversal is not allowed." },
-	{ FOP_WRITE, "@/updir/new/new", "x", false, "Path '@/updir/new/new' "
-	  "rejected because symlink traversal is not allowed." },
-	{ FOP_MKDIR, "@/updir/new", NULL, false, "Path '@/updir/new' rejected "
-	  "because symlink traversal is not allowed." },
-	{ FOP_DELETE, "@/out", NULL, false, "Path '@/out' rejected because "
-	  "symlink traversal is not allowed." },
-	{ FOP_DELETE, "@/updir/secret", NULL, false, "Path '@/updir/secret' "
-	  "rejected because symlink traversal is not allowed." },
-	{ FOP_LIST, "@/updir", NULL, false, "Path '@/updir' rejected because "
-	  "symlink traversal is not allowed." },
-	{ FOP_STAT, "@/dangling", NULL, false, "Path '@/dangling' rejected "
-	  "because symlink traversal is not allowed." },
+	{ FOP_READ, "@/out", NULL, false,
+	    "Path '@/out' rejected because "
+	    "symlink traversal is not allowed." },
+	{ FOP_READ, "@/in", NULL, false,
+	    "Path '@/in' rejected because "
+	    "symlink traversal is not allowed." },
+	{ FOP_READ, "@/dangling", NULL, false,
+	    "Path '@/dangling' rejected "
+	    "because symlink traversal is not allowed." },
+	{ FOP_READ, "@/updir/secret", NULL, false,
+	    "Path '@/updir/secret' "
+	    "rejected because symlink traversal is not allowed." },
+	{ FOP_EXISTS, "@/out", NULL, false,
+	    "Path '@/out' rejected because "
+	    "symlink traversal is not allowed." },
+	{ FOP_WRITE, "@/dangling", "x", false,
+	    "Path '@/dangling' rejected "
+	    "because symlink traversal is not allowed." },
+	{ FOP_WRITE, "@/updir/new", "x", false,
+	    "Path '@/updir/new' rejected "
+	    "because symlink traversal is not allowed." },
+	{ FOP_WRITE, "@/updir/new/new", "x", false,
+	    "Path '@/updir/new/new' "
+	    "rejected because symlink traversal is not allowed." },
+	{ FOP_MKDIR, "@/updir/new", NULL, false,
+	    "Path '@/updir/new' rejected "
+	    "because symlink traversal is not allowed." },
+	{ FOP_DELETE, "@/out", NULL, false,
+	    "Path '@/out' rejected because "
+	    "symlink traversal is not allowed." },
+	{ FOP_DELETE, "@/updir/secret", NULL, false,
+	    "Path '@/updir/secret' "
+	    "rejected because symlink traversal is not allowed." },
+	{ FOP_LIST, "@/updir", NULL, false,
+	    "Path '@/updir' rejected because "
+	    "symlink traversal is not allowed." },
+	{ FOP_STAT, "@/dangling", NULL, false,
+	    "Path '@/dangling' rejected "
+	    "because symlink traversal is not allowed." },
 	/* writing */
-	{ FOP_WRITE, "@/new", "\xc3\xbc" "a", true,
-	  "{\"written\":2,\"path\":\"@/new\"}" },
+	{ FOP_WRITE, "@/new",
+	    "\xc3\xbc"
+	    "a",
+	    true, "{\"written\":2,\"path\":\"@/new\"}" },
 	{ FOP_READ, "@/new", NULL, true,
-	  "{\"content\":\"\xc3\xbc" "a\",\"size\":3,\"path\":\"@/new\"}" },
+	    "{\"content\":\"\xc3\xbc"
+	    "a\",\"size\":3,\"path\":\"@/new\"}" },
 	{ FOP_WRITE, "@/p/q/r", NULL, true,
-	  "{\"written\":0,\"path\":\"@/p/q/r\"}" },
+	    "{\"written\":0,\"path\":\"@/p/q/r\"}" },
 	{ FOP_WRITE, "@/p/q", "x", false,
-	  "Expected file but got directory: '@/p/q'" },
+	    "Expected file but got directory: '@/p/q'" },
 	{ FOP_WRITE, "@", "x", false, "Expected file but got directory: '@'" },
 	{ FOP_WRITE, "@/fifo", "x", false, "'@/fifo' is not a file" },
-	{ FOP_WRITE, "@/a.txt/x", "x", false, "Path not found: '@/a.txt/x' "
-	  "leads through something that is not a directory" },
+	{ FOP_WRITE, "@/a.txt/x", "x", false,
+	    "Path not found: '@/a.txt/x' "
+	    "leads through something that is not a directory" },
 	/* existence */
-	{ FOP_EXISTS, "@", NULL, true, "{\"exists\":true,\"is_file\":false,"
-	  "\"is_dir\":true,\"path\":\"@\"}" },
-	{ FOP_EXISTS, "a.txt", NULL, true, "{\"exists\":true,\"is_file\":true,"
-	  "\"is_dir\":false,\"path\":\"@/a.txt\"}" },
-	{ FOP_EXISTS, "@/none/none", NULL, true, "{\"exists\":false,"
-	  "\"is_file\":false,\"is_dir\":false,\"path\":\"@/none/none\"}" },
-	{ FOP_EXISTS, "@/a.txt/none", NULL, true, "{\"exists\":false,"
-	  "\"is_file\":false,\"is_dir\":false,\"path\":\"@/a.txt/none\"}" },
-	{ FOP_EXISTS, "@/fifo", NULL, true, "{\"exists\":true,"
-	  "\"is_file\":false,\"is_dir\":false,\"path\":\"@/fifo\"}" },
+	{ FOP_EXISTS, "@", NULL, true,
+	    "{\"exists\":true,\"is_file\":false,"
+	    "\"is_dir\":true,\"path\":\"@\"}" },
+	{ FOP_EXISTS, "a.txt", NULL, true,
+	    "{\"exists\":true,\"is_file\":true,"
+	    "\"is_dir\":false,\"path\":\"@/a.txt\"}" },
+	{ FOP_EXISTS, "@/none/none", NULL, true,
+	    "{\"exists\":false,"
+	    "\"is_file\":false,\"is_dir\":false,\"path\":\"@/none/none\"}" },
+	{ FOP_EXISTS, "@/a.txt/none", NULL, true,
+	    "{\"exists\":false,"
+	    "\"is_file\":false,\"is_dir\":false,\"path\":\"@/a.txt/none\"}" },
+	{ FOP_EXISTS, "@/fifo", NULL, true,
+	    "{\"exists\":true,"
+	    "\"is_file\":false,\"is_dir\":false,\"path\":\"@/fifo\"}" },
 	/* directories */
 	{ FOP_MKDIR, "@/d1/d2", NULL, true, "{\"created\":\"@/d1/d2\"}" },
 	{ FOP_MKDIR, "@/d1/d2", NULL, true, "{\"created\":\"@/d1/d2\"}" },
 	{ FOP_MKDIR, "@", NULL, true, "{\"created\":\"@\"}" },
 	{ FOP_MKDIR, "@/a.txt", NULL, false, "'@/a.txt' is not a directory" },
-	{ FOP_LIST, "@/d1", NULL, true, "{\"entries\":[{\"name\":\"d2\","
-	  "\"is_dir\":true,\"size\":0}],\"count\":1,\"path\":\"@/d1\"}" },
+	{ FOP_LIST, "@/d1", NULL, true,
+	    "{\"entries\":[{\"name\":\"d2\","
+	    "\"is_dir\":true,\"size\":0}],\"count\":1,\"path\":\"@/d1\"}" },
 	{ FOP_LIST, "@/a.txt", NULL, false, "'@/a.txt' is not a directory" },
 	{ FOP_LIST, "@/none", NULL, false, "'@/none' not found" },
 	/* deleting */
 	{ FOP_DELETE, "@", NULL, false,
-	  "Refusing to delete whitelist root: '@'" },
+	    "Refusing to delete whitelist root: '@'" },
 	{ FOP_DELETE, "@/dir/..", NULL, false,
-	  "Refusing to delete whitelist root: '@'" },
+	    "Refusing to delete whitelist root: '@'" },
 	{ FOP_DELETE, "@/dir", NULL, false,
-	  "'@/dir' is a directory that is not empty" },
+	    "'@/dir' is a directory that is not empty" },
 	{ FOP_DELETE, "@/empty", NULL, true,
-	  "{\"deleted\":\"@/empty\",\"type\":\"directory\"}" },
+	    "{\"deleted\":\"@/empty\",\"type\":\"directory\"}" },
 	{ FOP_DELETE, "@/dir/b", NULL, true, "{\"deleted\":\"@/dir/b\"}" },
 	{ FOP_DELETE, "@/dir/b", NULL, false, "'@/dir/b' not found" },
 	{ FOP_DELETE, "@/fifo", NULL, false, "'@/fifo' is not a file" },
@@ -359,10 +383,12 @@ test_limits(void **state)
 	put(w.root, "fits", data, 2048);
 	put(w.root, "big", data, 2049);
 	expect(FOP_READ, "fits", NULL, true, "\"size\":2048");
-	expect(FOP_READ, "big", NULL, false, "File too large to read safely "
+	expect(FOP_READ, "big", NULL, false,
+	    "File too large to read safely "
 	    "(2049 bytes > 2048 bytes).");
 	data[1025] = '\0';
-	expect(FOP_WRITE, "w", data, false, "Content too large to write "
+	expect(FOP_WRITE, "w", data, false,
+	    "Content too large to write "
 	    "safely (1025 bytes > 1024 bytes).");
 	expect(FOP_EXISTS, "w", NULL, true, "\"exists\":false");
 	data[1024] = '\0';
@@ -403,9 +429,11 @@ test_list_bounded(void **state)
 	assert_int_equal(mkdir(dir, 0755), 0);
 	for (i = 0; i < FILEOPS_LIST_MAX + 5; i++) {
 		(void)snprintf(name, sizeof(name), "%s/%05d%s", dir, i,
-		    i % 2 == 0 ? "" : "-a-name-that-makes-the-list-longer-"
-		    "than-a-megabyte-if-only-every-entry-of-it-is-shown-in-"
-		    "full-with-its-size-and-kind-as-the-contract-says");
+		    i % 2 == 0 ?
+			"" :
+			"-a-name-that-makes-the-list-longer-"
+			"than-a-megabyte-if-only-every-entry-of-it-is-shown-in-"
+			"full-with-its-size-and-kind-as-the-contract-says");
 		fd = open(name, O_WRONLY | O_CREAT, 0600);
 		assert_true(fd != -1);
 		(void)close(fd);
@@ -475,8 +503,10 @@ count_temps(const char *dir)
 	int n = -1;
 	FILE *p;
 
-	(void)snprintf(cmd, sizeof(cmd), "find '%s' -name '.archillx-*' | "
-	    "wc -l", dir);
+	(void)snprintf(cmd, sizeof(cmd),
+	    "find '%s' -name '.archillx-*' | "
+	    "wc -l",
+	    dir);
 	p = popen(cmd, "r");
 	assert_non_null(p);
 	assert_int_equal(fscanf(p, "%d", &n), 1);
@@ -514,8 +544,9 @@ own_mounts(void)
 	int fd, n, r;
 
 	if (uid == 0)
-		return (unshare(CLONE_NEWNS) == -1 ? -1 :
-		    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+		return (unshare(CLONE_NEWNS) == -1 ?
+			-1 :
+			mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) == -1 ||
 	    (fd = open("/proc/self/uid_map", O_WRONLY)) == -1)
 		return (-1);
@@ -629,8 +660,9 @@ test_race(void **state)
 	assert_true(refused > 0);
 	(void)snprintf(path, sizeof(path), "%s/planted", w.top);
 	assert_int_equal(access(path, F_OK), -1);
-	text = ax_read_file(AT_FDCWD, (snprintf(path, sizeof(path),
-	    "%s/secret", w.top), path), 100, &(size_t){ 0 });
+	text = ax_read_file(AT_FDCWD,
+	    (snprintf(path, sizeof(path), "%s/secret", w.top), path), 100,
+	    &(size_t){ 0 });
 	assert_string_equal(text, "secret");
 	free(text);
 }
@@ -665,10 +697,11 @@ test_no_roots(void **state)
 	assert_int_equal(fileops_run(f, FOP_READ, "a", NULL, 0, &out), -1);
 	assert_non_null(strstr(buf_str(&out), "not in allowed whitelist"));
 	buf_free(&out);
-	assert_int_equal(fileops_add_root(f, open("/tmp", O_PATH), "tmp",
-	    true), -1);
-	assert_int_equal(fileops_add_root(f, open("/etc/passwd", O_PATH),
-	    "/x", true), -1);
+	assert_int_equal(fileops_add_root(f, open("/tmp", O_PATH), "tmp", true),
+	    -1);
+	assert_int_equal(fileops_add_root(f, open("/etc/passwd", O_PATH), "/x",
+			     true),
+	    -1);
 	fileops_free(f);
 }
 

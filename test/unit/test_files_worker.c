@@ -54,10 +54,14 @@ on_parent(struct ipc *c, struct ipc_msg *m, void *arg)
 }
 
 static const struct ipc_route parent_routes[] = {
-	{ MSG_HELLO, on_parent }, { MSG_CONF_READY, on_parent },
-	{ MSG_CONF_REJECT, on_parent }, { MSG_READY, on_parent },
-	{ MSG_DRAINED, on_parent }, { MSG_PONG, on_parent },
-	{ MSG_CHANNEL_LOST, on_parent }, { MSG_PROBE_RESULT, on_parent },
+	{ MSG_HELLO, on_parent },
+	{ MSG_CONF_READY, on_parent },
+	{ MSG_CONF_REJECT, on_parent },
+	{ MSG_READY, on_parent },
+	{ MSG_DRAINED, on_parent },
+	{ MSG_PONG, on_parent },
+	{ MSG_CHANNEL_LOST, on_parent },
+	{ MSG_PROBE_RESULT, on_parent },
 };
 
 static void
@@ -117,7 +121,8 @@ send_resource(enum res_kind kind, uint32_t arg, const char *name, int fd)
 	mw_u32(&b, arg);
 	mw_str(&b, name);
 	assert_int_equal(ipc_send_fds(t.parent, MSG_RESOURCE, 0, b.d, b.len,
-	    &fd, 1), 0);
+			     &fd, 1),
+	    0);
 	buf_free(&b);
 }
 
@@ -125,8 +130,11 @@ static void
 send_setup(void)
 {
 	struct buf b = BUF_INITIALIZER;
-	struct worker_setup s = { .role = PROC_FILES, .epoch = EPOCH,
-		.uid = geteuid(), .gid = getegid(), .confinement = CF_KILL,
+	struct worker_setup s = { .role = PROC_FILES,
+		.epoch = EPOCH,
+		.uid = geteuid(),
+		.gid = getegid(),
+		.confinement = CF_KILL,
 		.parent_pid = (uint32_t)getpid() };
 
 	worker_setup_put(&b, &s);
@@ -151,7 +159,8 @@ send_peer(int fd)
 	mw_u16(&b, 0);
 	mw_u64(&b, EPOCH);
 	assert_int_equal(ipc_send_fds(t.parent, MSG_PEER, 0, b.d, b.len, &fd,
-	    1), 0);
+			     1),
+	    0);
 	buf_free(&b);
 }
 
@@ -211,8 +220,8 @@ set_up(void **state)
 	send_setup();
 	send_resource(RES_SLOT_OWN, 0, "", slot());
 	send_resource(RES_LOCK, 0, "", memfd_create("lock", MFD_CLOEXEC));
-	send_resource(RES_FILE_ROOT, 1, t.root, open(t.root,
-	    O_PATH | O_DIRECTORY | O_CLOEXEC));
+	send_resource(RES_FILE_ROOT, 1, t.root,
+	    open(t.root, O_PATH | O_DIRECTORY | O_CLOEXEC));
 	send_peer(a[1]);
 	send_gen(MSG_CONF_BEGIN);
 	send_gen(MSG_CONF_END);
@@ -290,8 +299,7 @@ test_operations(void **state)
 
 	(void)state;
 	for (i = 0; i < AX_NELEM(steps); i++) {
-		ask(i + 1, EPOCH, steps[i].op, steps[i].path,
-		    steps[i].content);
+		ask(i + 1, EPOCH, steps[i].op, steps[i].path, steps[i].content);
 		if (t.ok != steps[i].ok ||
 		    strstr(t.text, steps[i].part) == NULL)
 			fail_msg("step %zu: %s", i, t.text);
@@ -332,8 +340,8 @@ test_malformed(void **state)
 
 	(void)state;
 	memset(junk, 0xff, sizeof(junk));
-	assert_int_equal(ipc_send(t.audit, MSG_FILE_OP, 1, junk,
-	    sizeof(junk)), 0);
+	assert_int_equal(ipc_send(t.audit, MSG_FILE_OP, 1, junk, sizeof(junk)),
+	    0);
 	await(t.parent, MSG_CHANNEL_LOST);
 }
 

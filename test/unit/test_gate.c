@@ -166,9 +166,8 @@ on_drained(void *arg)
 	((struct stage *)arg)->drained++;
 }
 
-static const struct gate_ops gate_ops = { on_result, on_exec, on_file_op,
-	on_up, on_kill, on_overdue, on_wake, on_nothing, on_flags,
-	on_drained };
+static const struct gate_ops gate_ops = { on_result, on_exec, on_file_op, on_up,
+	on_kill, on_overdue, on_wake, on_nothing, on_flags, on_drained };
 
 static void
 add_key(struct gate_conf *c, const char *name, const char *role,
@@ -191,14 +190,17 @@ conf(void)
 	char err[300];
 
 	if (registry_add(c->skills, "code_exec", code_manifest, err,
-	    sizeof(err)) == -1 || registry_add(c->skills, "file_ops",
-	    file_manifest, err, sizeof(err)) == -1 || governor_add(c->governor,
-	    "t.json", rules, strlen(rules), err, sizeof(err)) == -1)
+		sizeof(err)) == -1 ||
+	    registry_add(c->skills, "file_ops", file_manifest, err,
+		sizeof(err)) == -1 ||
+	    governor_add(c->governor, "t.json", rules, strlen(rules), err,
+		sizeof(err)) == -1)
 		fail_msg("%s", err);
 	add_key(c, "ops", "admin", ADMIN);
 	add_key(c, "user", "api_key", USER);
 	assert_int_equal(settings_set(s, SET_ENABLE_CODE_EXEC, "yes", "", err,
-	    sizeof(err)), 0);
+			     sizeof(err)),
+	    0);
 	gate_conf_settings(c, s);
 	settings_free(s);
 	return (c);
@@ -217,13 +219,16 @@ faults(const char *spec)
 static void
 begin(struct stage *s)
 {
-	struct journal_conf jc = { .io = &jio_fault, .dirfd = s->dirfd,
-		.node = "n", .reserve = 65536, .max_bytes = 1 << 30 };
+	struct journal_conf jc = { .io = &jio_fault,
+		.dirfd = s->dirfd,
+		.node = "n",
+		.reserve = 65536,
+		.max_bytes = 1 << 30 };
 	char err[300] = "";
 
 	s->g = gate_new(&gate_ops, s, &s->slot, conf(), 5);
-	if (snapshot_load(&jio_fault, s->dirfd, &s->snap,
-	    gate_flags_mut(s->g), gate_idems(s->g), err, sizeof(err)) == -1)
+	if (snapshot_load(&jio_fault, s->dirfd, &s->snap, gate_flags_mut(s->g),
+		gate_idems(s->g), err, sizeof(err)) == -1)
 		fail_msg("%s", err);
 	jc.replay_from = s->snap.replay_from;
 	s->j = journal_open(&jc, gate_replay, s->g, err, sizeof(err));
@@ -298,9 +303,14 @@ static void
 ask_as(struct stage *s, uint64_t id, const char *token, const char *skill,
     const char *inputs, const char *key)
 {
-	struct gate_request r = { .action = GATE_INVOKE, .source = SRC_API,
-		.token = token, .address = "127.0.0.1", .request_id = "rid",
-		.skill = skill, .inputs = inputs, .idem_key = key };
+	struct gate_request r = { .action = GATE_INVOKE,
+		.source = SRC_API,
+		.token = token,
+		.address = "127.0.0.1",
+		.request_id = "rid",
+		.skill = skill,
+		.inputs = inputs,
+		.idem_key = key };
 
 	gate_request(s->g, &front, id, &r);
 }
@@ -321,9 +331,14 @@ ask_file(struct stage *s, uint64_t id, const char *key)
 static struct exec_done
 done(uint64_t permit)
 {
-	struct exec_done d = { .permit = permit, .out = "1\n", .out_len = 2,
-		.err = "", .stdout_total = 2, .backend = "process",
-		.run_id = "0123", .wall_us = 1000 };
+	struct exec_done d = { .permit = permit,
+		.out = "1\n",
+		.out_len = 2,
+		.err = "",
+		.stdout_total = 2,
+		.backend = "process",
+		.run_id = "0123",
+		.wall_us = 1000 };
 
 	return (d);
 }
@@ -576,9 +591,13 @@ static void
 switch_skill(struct stage *s, uint64_t id, const char *token,
     enum gate_action what)
 {
-	struct gate_request r = { .action = what, .source = SRC_API,
-		.token = token, .address = "::1", .request_id = "r",
-		.skill = "code_exec", .inputs = "{}" };
+	struct gate_request r = { .action = what,
+		.source = SRC_API,
+		.token = token,
+		.address = "::1",
+		.request_id = "r",
+		.skill = "code_exec",
+		.inputs = "{}" };
 
 	gate_request(s->g, &front, id, &r);
 	loop(s);
@@ -606,7 +625,8 @@ flags_survive(void **state)
 	snap.seq = journal_seq(s->j);
 	snap.replay_from = snap.seq + 1;
 	assert_int_equal(snapshot_save(&jio_fault, s->dirfd, &snap,
-	    gate_flags(s->g), gate_idems(s->g)), 0);
+			     gate_flags(s->g), gate_idems(s->g)),
+	    0);
 	end(s);
 	begin(s); /* from the snapshot */
 	assert_int_equal(s->snap.seq, snap.seq);
@@ -659,18 +679,21 @@ snapshot_errors(void **state)
 	for (i = 0; i < AX_NELEM(faulty); i++) {
 		faults(faulty[i]);
 		assert_int_equal(snapshot_save(&jio_fault, s->dirfd, &a, &f,
-		    &t), -1);
+				     &t),
+		    -1);
 		faults("");
 		/* the old one or the new one, never half of one */
-		assert_int_equal(snapshot_load(&jio_fault, s->dirfd, &b, &f,
-		    &t, err, sizeof(err)), 0);
+		assert_int_equal(snapshot_load(&jio_fault, s->dirfd, &b, &f, &t,
+				     err, sizeof(err)),
+		    0);
 		assert_true(b.seq == (i < 3 ? 3 : 9));
 	}
 	fd = openat(s->dirfd, SNAPSHOT_NAME, O_WRONLY | O_TRUNC);
 	assert_int_equal(ax_write_all(fd, "{\"seq\": 1", 9), 0);
 	close(fd);
 	assert_int_equal(snapshot_load(&jio_fault, s->dirfd, &b, &f, &t, err,
-	    sizeof(err)), -1);
+			     sizeof(err)),
+	    -1);
 	assert_int_equal(b.seq, 0);
 	assert_int_equal(unlinkat(s->dirfd, SNAPSHOT_NAME, 0), 0);
 	flags_clear(&f);
@@ -692,7 +715,8 @@ keys_run_once(void **state)
 	ask_file(s, 2, "k"); /* while it runs */
 	answer(s, 0, 2, GS_BUSY);
 	assert_int_equal(gate_file_done(s->g, s->files[0], true,
-	    "{\"exists\":true}"), 0);
+			     "{\"exists\":true}"),
+	    0);
 	loop(s);
 	answer(s, 1, 1, GS_DONE);
 	ask_file(s, 3, "k");

@@ -106,13 +106,14 @@ static void
 evaluate(const struct governor *g, const struct golden *r,
     struct gov_verdict *v)
 {
-	struct gov_request rq = { .skill = r->skill, .source = r->source,
+	struct gov_request rq = { .skill = r->skill,
+		.source = r->source,
 		.role = "admin" };
 	char action[128];
 	json_t *inputs = json_object();
 
-	(void)snprintf(action, sizeof(action), "%s:execute_skill:%s",
-	    r->source, r->skill);
+	(void)snprintf(action, sizeof(action), "%s:execute_skill:%s", r->source,
+	    r->skill);
 	rq.action = action;
 	if (r->operation != NULL)
 		json_object_set_new(inputs, "operation",
@@ -139,10 +140,12 @@ test_golden(void **state)
 		if (v.score != r->score)
 			fail_msg("%s %s %s %s: %d, not %d", r->skill,
 			    r->operation == NULL ? "-" : r->operation,
-			    r->source, r->path == NULL ? "-" : r->path,
-			    v.score, r->score);
-		assert_int_equal(v.decision, v.score >= 90 ? GOV_BLOCKED :
-		    v.score >= 70 ? GOV_WARNED : GOV_APPROVED);
+			    r->source, r->path == NULL ? "-" : r->path, v.score,
+			    r->score);
+		assert_int_equal(v.decision,
+		    v.score >= 90     ? GOV_BLOCKED :
+			v.score >= 70 ? GOV_WARNED :
+					GOV_APPROVED);
 		for (i = 0, sum = 0; i < v.nhits; i++)
 			sum += v.hits[i].points;
 		assert_int_equal(sum > 100 ? 100 : sum, v.score);
@@ -190,30 +193,30 @@ static const struct mode_row {
 	{ GOV_OFF, 100, 90, 70, GOV_APPROVED, 0, "governor_off" },
 	{ GOV_OFF, 0, 0, 0, GOV_APPROVED, 0, "governor_off" },
 	{ GOV_AUDIT_ONLY, 100, 90, 70, GOV_APPROVED, 100,
-	  "audit_only (score=100)" },
+	    "audit_only (score=100)" },
 	{ GOV_AUDIT_ONLY, 0, 0, 0, GOV_APPROVED, 0, "audit_only (score=0)" },
 	{ GOV_SOFT_BLOCK, 90, 90, 70, GOV_BLOCKED, 90,
-	  "risk_score=90 >= block_threshold=90" },
+	    "risk_score=90 >= block_threshold=90" },
 	{ GOV_SOFT_BLOCK, 89, 90, 70, GOV_WARNED, 89,
-	  "risk_score=89 " DASH " proceed with caution" },
+	    "risk_score=89 " DASH " proceed with caution" },
 	{ GOV_SOFT_BLOCK, 70, 90, 70, GOV_WARNED, 70,
-	  "risk_score=70 " DASH " proceed with caution" },
+	    "risk_score=70 " DASH " proceed with caution" },
 	{ GOV_SOFT_BLOCK, 69, 90, 70, GOV_APPROVED, 69,
-	  "risk_score=69 " DASH " ok" },
+	    "risk_score=69 " DASH " ok" },
 	{ GOV_SOFT_BLOCK, 0, 0, 0, GOV_BLOCKED, 0,
-	  "risk_score=0 >= block_threshold=0" },
+	    "risk_score=0 >= block_threshold=0" },
 	{ GOV_SOFT_BLOCK, 100, 100, 100, GOV_BLOCKED, 100,
-	  "risk_score=100 >= block_threshold=100" },
+	    "risk_score=100 >= block_threshold=100" },
 	{ GOV_SOFT_BLOCK, 99, 100, 100, GOV_APPROVED, 99,
-	  "risk_score=99 " DASH " ok" },
+	    "risk_score=99 " DASH " ok" },
 	{ GOV_HARD_BLOCK, 90, 90, 70, GOV_BLOCKED, 90,
-	  "risk_score=90 >= block_threshold=90" },
+	    "risk_score=90 >= block_threshold=90" },
 	{ GOV_HARD_BLOCK, 89, 90, 70, GOV_BLOCKED, 89,
-	  "risk_score=89 >= warn_threshold=70 (hard_block)" },
+	    "risk_score=89 >= warn_threshold=70 (hard_block)" },
 	{ GOV_HARD_BLOCK, 70, 90, 70, GOV_BLOCKED, 70,
-	  "risk_score=70 >= warn_threshold=70 (hard_block)" },
+	    "risk_score=70 >= warn_threshold=70 (hard_block)" },
 	{ GOV_HARD_BLOCK, 69, 90, 70, GOV_APPROVED, 69,
-	  "risk_score=69 " DASH " ok" },
+	    "risk_score=69 " DASH " ok" },
 };
 
 static void
@@ -227,9 +230,11 @@ test_modes(void **state)
 
 	(void)state;
 	for (m = modes; m < modes + AX_NELEM(modes); m++) {
-		(void)snprintf(text, sizeof(text), "{\"version\":1,\"rules\":"
+		(void)snprintf(text, sizeof(text),
+		    "{\"version\":1,\"rules\":"
 		    "[{\"id\":\"r\",\"points\":%d,\"match\":{\"source\":"
-		    "\"api\"}}]}", m->score);
+		    "\"api\"}}]}",
+		    m->score);
 		g = rules(text);
 		governor_evaluate(g, &rq, m->mode, m->block, m->warn, &v);
 		assert_int_equal(v.decision, m->decision);
@@ -243,7 +248,8 @@ test_modes(void **state)
 	assert_string_equal(gov_decision_name(GOV_BLOCKED), "BLOCKED");
 }
 
-#define R(match) "{\"version\":1,\"rules\":[{\"id\":\"r\",\"points\":1," \
+#define R(match)                                                \
+	"{\"version\":1,\"rules\":[{\"id\":\"r\",\"points\":1," \
 	"\"match\":{" match "}}]}"
 
 static const struct match_row {
@@ -251,48 +257,47 @@ static const struct match_row {
 	const char *action, *skill, *role, *inputs;
 	int hit;
 } matches[] = {
-	{ R("\"action\":\"api:execute_skill:*\""), "api:execute_skill:x", "x", "admin",
-	  "{}", 1 },
-	{ R("\"action\":\"api:execute_skill:*\""), "skill_enable:x", "x", "admin",
-	  "{}", 0 },
+	{ R("\"action\":\"api:execute_skill:*\""), "api:execute_skill:x", "x",
+	    "admin", "{}", 1 },
+	{ R("\"action\":\"api:execute_skill:*\""), "skill_enable:x", "x",
+	    "admin", "{}", 0 },
 	{ R("\"action\":\"api:execute_skill:x\""), "api:execute_skill:xy", "xy",
-	  "admin", "{}", 0 },
+	    "admin", "{}", 0 },
 	{ R("\"action\":[\"a\",\"b*\"]"), "bc", NULL, NULL, "{}", 1 },
 	{ R("\"action\":\"a\""), NULL, NULL, NULL, "{}", 0 },
-	{ R("\"skill\":\"x\",\"role\":\"admin\""), "a", "x", "admin", "{}",
-	  1 },
+	{ R("\"skill\":\"x\",\"role\":\"admin\""), "a", "x", "admin", "{}", 1 },
 	{ R("\"skill\":\"x\",\"role\":\"admin\""), "a", "x", "api_key", "{}",
-	  0 },
+	    0 },
 	{ R("\"not\":{\"role\":\"admin\"}"), "a", "x", "api_key", "{}", 1 },
 	{ R("\"not\":{\"role\":\"admin\"}"), "a", "x", "admin", "{}", 0 },
 	{ R("\"any_of\":[{\"skill\":\"y\"},{\"role\":\"admin\"}]"), "a", "x",
-	  "admin", "{}", 1 },
+	    "admin", "{}", 1 },
 	{ R("\"any_of\":[{\"skill\":\"y\"},{\"role\":\"b\"}]"), "a", "x",
-	  "admin", "{}", 0 },
+	    "admin", "{}", 0 },
 	{ R("\"all_of\":[{\"skill\":\"x\"},{\"role\":\"admin\"}]"), "a", "x",
-	  "admin", "{}", 1 },
+	    "admin", "{}", 1 },
 	{ R("\"all_of\":[{\"skill\":\"x\"},{\"role\":\"b\"}]"), "a", "x",
-	  "admin", "{}", 0 },
+	    "admin", "{}", 0 },
 	{ R("\"input\":{\"language\":\"sh\"}"), "a", "x", "admin",
-	  "{\"language\":\"sh\"}", 1 },
+	    "{\"language\":\"sh\"}", 1 },
 	{ R("\"input\":{\"language\":\"sh\"}"), "a", "x", "admin",
-	  "{\"language\":\"shh\"}", 0 },
+	    "{\"language\":\"shh\"}", 0 },
 	{ R("\"input\":{\"n\":[1,2],\"b\":true}"), "a", "x", "admin",
-	  "{\"n\":2,\"b\":true}", 1 },
+	    "{\"n\":2,\"b\":true}", 1 },
 	{ R("\"input\":{\"n\":[1,2],\"b\":true}"), "a", "x", "admin",
-	  "{\"n\":2}", 0 },
+	    "{\"n\":2}", 0 },
 	{ R("\"path_under\":\"/\""), "a", "x", "admin",
-	  "{\"path\":\"/anything\"}", 1 },
+	    "{\"path\":\"/anything\"}", 1 },
 	{ R("\"path_under\":\"/\""), "a", "x", "admin",
-	  "{\"path\":\"anything\"}", 0 },
+	    "{\"path\":\"anything\"}", 0 },
 	{ R("\"path_under\":\"/a/b/../c//\""), "a", "x", "admin",
-	  "{\"path\":\"/a/c\"}", 1 },
+	    "{\"path\":\"/a/c\"}", 1 },
 	{ R("\"path_under\":\"/a\""), "a", "x", "admin", "{\"path\":7}", 0 },
 	{ R("\"path_under\":\"/a\""), "a", "x", "admin", "{}", 0 },
 	{ R("\"operation\":\"Delete\""), "a", "x", "admin",
-	  "{\"operation\":\"deLETE\"}", 1 },
+	    "{\"operation\":\"deLETE\"}", 1 },
 	{ R("\"operation\":\"delete\""), "a", "x", "admin",
-	  "{\"operation\":\"undelete\"}", 0 },
+	    "{\"operation\":\"undelete\"}", 0 },
 };
 
 static void
@@ -386,17 +391,19 @@ static const struct error_row {
 	{ "{\"version\":1,\"rules\":[7]}", "t.json.id: must be" },
 	{ "{\"version\":1,\"rules\":[{\"id\":\"a b\"}]}", "t.json.id" },
 	{ "{\"version\":1,\"rules\":[{\"id\":\"a\"}]}",
-	  "t.json: rule \"a\".points: must be an integer" },
+	    "t.json: rule \"a\".points: must be an integer" },
 	{ "{\"version\":1,\"rules\":[{\"id\":\"a\",\"points\":101,"
-	  "\"match\":{\"skill\":\"x\"}}]}", "in -100..100" },
+	  "\"match\":{\"skill\":\"x\"}}]}",
+	    "in -100..100" },
 	{ "{\"version\":1,\"rules\":[{\"id\":\"a\",\"points\":1}]}",
-	  "rule \"a\": match: missing" },
+	    "rule \"a\": match: missing" },
 	{ "{\"version\":1,\"rules\":[{\"id\":\"a\",\"points\":1,"
 	  "\"match\":{\"skill\":\"x\"},\"weight\":1}]}",
-	  "rule \"a\".weight: unknown key" },
+	    "rule \"a\".weight: unknown key" },
 	{ "{\"version\":1,\"rules\":[{\"id\":\"a\",\"points\":1,\"match\":"
 	  "{\"skill\":\"x\"}},{\"id\":\"a\",\"points\":1,\"match\":"
-	  "{\"skill\":\"x\"}}]}", "\"a\" is taken" },
+	  "{\"skill\":\"x\"}}]}",
+	    "\"a\" is taken" },
 	{ R(""), "rule \"r\": match: is empty" },
 	{ R("\"skil\":\"x\""), "rule \"r\": match.skil: unknown key" },
 	{ R("\"skill\":[]"), "match.skill: must hold" },
@@ -411,9 +418,10 @@ static const struct error_row {
 	{ R("\"not\":[]"), "match.not: must be one match" },
 	{ R("\"any_of\":{}"), "match.any_of: must be a list" },
 	{ R("\"any_of\":[{\"skill\":\"x\"},{\"y\":1}]"),
-	  "match.any_of[1].y: unknown key" },
+	    "match.any_of[1].y: unknown key" },
 	{ R("\"not\":{\"not\":{\"not\":{\"not\":{\"not\":{\"not\":{\"not\":"
-	    "{\"not\":{\"not\":{\"skill\":\"x\"}}}}}}}}}"), "nested deeper" },
+	    "{\"not\":{\"not\":{\"skill\":\"x\"}}}}}}}}}"),
+	    "nested deeper" },
 };
 
 /* A refused file leaves the rule set as it was, its digest too. */
@@ -448,8 +456,9 @@ static void
 test_digest(void **state)
 {
 	static const char a[] = "{\"version\":1,\"rules\":[{\"id\":\"a\","
-	    "\"points\":1,\"match\":{\"skill\":\"x\"}}]}";
-	static const char a2[] = "{\n\"rules\": [ {\"match\": {\"skill\": "
+				"\"points\":1,\"match\":{\"skill\":\"x\"}}]}";
+	static const char a2[] =
+	    "{\n\"rules\": [ {\"match\": {\"skill\": "
 	    "\"x\"}, \"points\": 1, \"id\":\"a\"} ],\n\"version\": 1}";
 	struct governor *g = rules(a), *h = rules(a2);
 	struct governor *k = rules(R("\"skill\":\"x\""));
@@ -482,20 +491,25 @@ test_many_rules(void **state)
 
 	(void)state;
 	for (i = 0; i < 60; i++) {
-		(void)snprintf(text, sizeof(text), "{\"version\":1,\"rules\":"
+		(void)snprintf(text, sizeof(text),
+		    "{\"version\":1,\"rules\":"
 		    "[{\"id\":\"r%d\",\"points\":1,\"match\":{\"source\":"
-		    "\"api\"}}]}", i);
+		    "\"api\"}}]}",
+		    i);
 		assert_int_equal(governor_add(g, "t", text, strlen(text), err,
-		    sizeof(err)), 0);
+				     sizeof(err)),
+		    0);
 	}
 	governor_evaluate(g, &rq, GOV_SOFT_BLOCK, 90, 70, &v);
 	assert_int_equal(v.score, 60);
 	assert_int_equal(v.nhits, GOV_HITS_MAX);
-	(void)snprintf(text, sizeof(text), "{\"version\":1,\"rules\":"
+	(void)snprintf(text, sizeof(text),
+	    "{\"version\":1,\"rules\":"
 	    "[{\"id\":\"less\",\"points\":-100,\"match\":{\"source\":"
 	    "\"api\"}}]}");
 	assert_int_equal(governor_add(g, "t", text, strlen(text), err,
-	    sizeof(err)), 0);
+			     sizeof(err)),
+	    0);
 	governor_evaluate(g, &rq, GOV_SOFT_BLOCK, 90, 70, &v);
 	assert_int_equal(v.score, 0);
 	governor_free(g);

@@ -28,7 +28,10 @@ struct refusal {
 	const char *in;
 	size_t len;
 };
-#define R(name, end, in) { name, end, in, sizeof(in) - 1 }
+#define R(name, end, in)                      \
+	{                                     \
+		name, end, in, sizeof(in) - 1 \
+	}
 
 /* An accepted request, and what is read from it. */
 struct reading {
@@ -40,15 +43,18 @@ struct reading {
 	bool keep_alive;
 	size_t rest; /* bytes that belong to the next request */
 };
-#define A(name, method, path, query, body, keep, rest, in) \
-	{ name, in, sizeof(in) - 1, method, path, query, body, keep, rest }
+#define A(name, method, path, query, body, keep, rest, in)                 \
+	{                                                                  \
+		name, in, sizeof(in) - 1, method, path, query, body, keep, \
+		    rest                                                   \
+	}
 
-#define H "Host: a.example\r\n"
-#define GET(fields) "GET / HTTP/1.1\r\n" H fields "\r\n"
+#define H		   "Host: a.example\r\n"
+#define GET(fields)	   "GET / HTTP/1.1\r\n" H fields "\r\n"
 #define POST(fields, body) "POST / HTTP/1.1\r\n" H fields "\r\n" body
-#define CL(v) POST("Content-Length: " v "\r\n", "hello")
-#define TE(v) POST("Transfer-Encoding: " v "\r\n", "5\r\nhello\r\n0\r\n\r\n")
-#define CH(body) POST("Transfer-Encoding: chunked\r\n", body)
+#define CL(v)		   POST("Content-Length: " v "\r\n", "hello")
+#define TE(v)		   POST("Transfer-Encoding: " v "\r\n", "5\r\nhello\r\n0\r\n\r\n")
+#define CH(body)	   POST("Transfer-Encoding: chunked\r\n", body)
 
 /* ---- h1spec: fragments of a request are waited for, not refused ---- */
 
@@ -167,7 +173,9 @@ static const struct refusal fields[] = {
 	R("fold of nothing", 400, GET("X-A:\r\n b\r\n")),
 	R("NUL in a name", 400, GET("X-\0A: b\r\n")),
 	R("NUL first in a name", 400, GET("\0X-A: b\r\n")),
-	R("high byte in a name", 400, GET("X-\xff" "A: b\r\n")),
+	R("high byte in a name", 400,
+	    GET("X-\xff"
+		"A: b\r\n")),
 	R("VT before a name", 400, GET("\x0bX-A: b\r\n")),
 	R("slash in a name", 400, GET("X/A: b\r\n")),
 	R("NUL in a value", 400, GET("X-A: b\0c\r\n")),
@@ -267,15 +275,19 @@ static const struct refusal codings[] = {
 	R("quoted", 400, TE("\"chunked\"")),
 	R("parameter", 400, TE("chunked;q=1")),
 	R("VT behind", 400, TE("chunked\x0b")),
-	R("VT before", 400, TE("\x0b" "chunked")),
+	R("VT before", 400,
+	    TE("\x0b"
+	       "chunked")),
 	R("NUL behind", 400, TE("chunked\0")),
 	R("high byte", 400, TE("chunked\xff")),
 	R("two fields", 400,
 	    POST("Transfer-Encoding: chunked\r\n"
-		 "Transfer-Encoding: chunked\r\n", "0\r\n\r\n")),
+		 "Transfer-Encoding: chunked\r\n",
+		"0\r\n\r\n")),
 	R("two fields, one other", 400,
 	    POST("Transfer-Encoding: chunked\r\n"
-		 "Transfer-Encoding: cow\r\n", "0\r\n\r\n")),
+		 "Transfer-Encoding: cow\r\n",
+		"0\r\n\r\n")),
 	R("space before the colon", 400,
 	    POST("Transfer-Encoding : chunked\r\n", "0\r\n\r\n")),
 	R("length first", 400,
@@ -297,8 +309,9 @@ static const struct refusal chunks[] = {
 	R("none", OK, CH("0\r\n\r\n")),
 	R("several", OK, CH("1\r\na\r\n2\r\nbc\r\n0\r\n\r\n")),
 	R("many zeros", OK, CH("000\r\n\r\n")),
-	R("hex, both cases", OK, CH("a\r\n0123456789\r\nA\r\n0123456789\r\n"
-				    "0\r\n\r\n")),
+	R("hex, both cases", OK,
+	    CH("a\r\n0123456789\r\nA\r\n0123456789\r\n"
+	       "0\r\n\r\n")),
 	R("extension", OK, CH("5;a=b\r\nhello\r\n0;c\r\n\r\n")),
 	R("trailer", OK, CH("0\r\nX-A: b\r\nX-C: d\r\n\r\n")),
 	R("last chunk missing", MORE, CH("5\r\nhello\r\n")),
@@ -529,11 +542,10 @@ run_table(const struct refusal *t, size_t n)
 		run_all(t[i].name, t[i].in, t[i].len, t[i].end, NULL);
 }
 
-#define TABLE_TEST(table)				\
-	static void					\
-	test_##table(void **state)			\
-	{						\
-		run_table(table, AX_NELEM(table));	\
+#define TABLE_TEST(table)                          \
+	static void test_##table(void **state)     \
+	{                                          \
+		run_table(table, AX_NELEM(table)); \
 	}
 
 TABLE_TEST(fragments)
@@ -584,8 +596,7 @@ check_class(const char *before, const char *after, const char *allowed)
 	}
 }
 
-#define ALNUM                                                          \
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+#define ALNUM "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 static void
 test_classes(void **state)
@@ -593,8 +604,7 @@ test_classes(void **state)
 	/* A '%' needs digits behind it, a '?' starts the query. */
 	check_class("GET /", "%41 HTTP/1.1\r\n" H "\r\n",
 	    ALNUM "-._~!$&'()*+,;=:@/?");
-	check_class("X", "X / HTTP/1.1\r\n" H "\r\n",
-	    ALNUM "!#$%&'*+-.^_`|~");
+	check_class("X", "X / HTTP/1.1\r\n" H "\r\n", ALNUM "!#$%&'*+-.^_`|~");
 	check_class("GET / HTTP/1.1\r\n" H "X", "Y: b\r\n\r\n",
 	    ALNUM "!#$%&'*+-.^_`|~:");
 	check_class("GET / HTTP/1.1\r\nHost: a", "1\r\n\r\n",
@@ -724,12 +734,15 @@ test_expect_continue(void **state)
 		{ POST("Expect: 100-Continue\r\nContent-Length: 5\r\n", ""),
 		    true },
 		{ POST("Expect: 100-continue\r\nTransfer-Encoding: "
-		       "chunked\r\n", ""), true },
+		       "chunked\r\n",
+		      ""),
+		    true },
 		{ POST("Expect: 100-continue\r\nContent-Length: 0\r\n", ""),
 		    false },
 		{ POST("Expect: 100-continue\r\n", ""), false },
 		{ "POST / HTTP/1.0\r\nExpect: 100-continue\r\n"
-		  "Content-Length: 5\r\n\r\n", false },
+		  "Content-Length: 5\r\n\r\n",
+		    false },
 	};
 	struct fed f;
 	size_t i;

@@ -80,7 +80,7 @@ on_gone(struct http_req *req)
 static void
 later(struct http_req *req, unsigned ms)
 {
-	const struct timeval tv = {0, (suseconds_t)ms * 1000};
+	const struct timeval tv = { 0, (suseconds_t)ms * 1000 };
 	struct work *w = calloc(1, sizeof(*w));
 
 	if (w == NULL || (w->timer = evtimer_new(ctx.base, on_time, w)) == NULL)
@@ -209,12 +209,13 @@ stop(void **state)
 static int
 dial(void)
 {
-	struct timeval tv = {20, 0};
+	struct timeval tv = { 20, 0 };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	assert_int_not_equal(fd, -1);
-	assert_int_equal(
-	    connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address,
+			     sizeof(address)),
+	    0);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 	return (fd);
 }
@@ -257,7 +258,7 @@ add_body(struct buf *out, const struct buf *body)
 static void
 add_request(struct script *s)
 {
-	static const unsigned sizes[] = {0, 1, 100, 3000, 20000, 200000};
+	static const unsigned sizes[] = { 0, 1, 100, 3000, 20000, 200000 };
 	struct buf *body = &s->body[s->n];
 	unsigned size = sizes[pick(AX_NELEM(sizes))], i, kind = pick(8);
 
@@ -298,7 +299,7 @@ script_free(struct script *s)
 static void
 talk(struct script *s, int fd, size_t limit)
 {
-	struct pollfd p = {.fd = fd};
+	struct pollfd p = { .fd = fd };
 	size_t sent = 0, n, piece = pick(3) == 0 ? 7 : 1 + pick(60000);
 	ssize_t r;
 
@@ -363,7 +364,7 @@ test_every_request_gets_its_answer(void **state)
 	int fd;
 
 	for (round = 0; round < 150; round++) {
-		struct script s = {.n = 0};
+		struct script s = { .n = 0 };
 
 		n = 1 + pick(REQUESTS);
 		for (i = 0; i < n; i++)
@@ -374,8 +375,8 @@ test_every_request_gets_its_answer(void **state)
 			assert_int_equal(answer(&s, fd, &body), s.status[i]);
 			assert_int_equal(body.len, s.body[i].len);
 			if (body.len > 0)
-				assert_memory_equal(
-				    body.d, s.body[i].d, body.len);
+				assert_memory_equal(body.d, s.body[i].d,
+				    body.len);
 		}
 		assert_int_equal(s.in.len, 0);
 		close(fd);
@@ -389,14 +390,15 @@ static void
 stats(unsigned out[3])
 {
 	struct buf body = BUF_INITIALIZER;
-	struct script s = {.n = 0};
+	struct script s = { .n = 0 };
 	int fd = dial();
 
 	buf_adds(&s.out, "GET /stats HTTP/1.1\r\nHost: a\r\n\r\n");
 	talk(&s, fd, s.out.len);
 	assert_int_equal(answer(&s, fd, &body), 200);
-	assert_int_equal(
-	    sscanf(buf_str(&body), "%u %u %u", &out[0], &out[1], &out[2]), 3);
+	assert_int_equal(sscanf(buf_str(&body), "%u %u %u", &out[0], &out[1],
+			     &out[2]),
+	    3);
 	buf_free(&body);
 	script_free(&s);
 	close(fd);
@@ -420,7 +422,7 @@ wait_empty(void)
 static void
 hang_up(int fd, bool reset)
 {
-	struct linger l = {1, 0};
+	struct linger l = { 1, 0 };
 
 	if (reset)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
@@ -434,7 +436,7 @@ test_clients_that_vanish(void **state)
 	int fd;
 
 	for (round = 0; round < 150; round++) {
-		struct script s = {.n = 0};
+		struct script s = { .n = 0 };
 
 		n = 1 + pick(REQUESTS);
 		for (i = 0; i < n; i++)
@@ -458,8 +460,8 @@ test_gone_is_told(void **state)
 	stats(before);
 	for (i = 0; i < 20; i++) {
 		fd = dial();
-		assert_int_equal(
-		    send(fd, never, sizeof(never) - 1, 0), sizeof(never) - 1);
+		assert_int_equal(send(fd, never, sizeof(never) - 1, 0),
+		    sizeof(never) - 1);
 		if (i % 4 == 0)
 			(void)poll(NULL, 0, 5);
 		hang_up(fd, i % 2 == 0);
@@ -475,7 +477,7 @@ static void
 test_memory_is_bounded(void **state)
 {
 	static char part[900000];
-	struct script s = {.n = 0};
+	struct script s = { .n = 0 };
 	struct buf body = BUF_INITIALIZER;
 	char start[12];
 	int fd[100];
@@ -517,10 +519,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_every_request_gets_its_answer),
-	    cmocka_unit_test(test_clients_that_vanish),
-	    cmocka_unit_test(test_gone_is_told),
-	    cmocka_unit_test(test_memory_is_bounded),
+		cmocka_unit_test(test_every_request_gets_its_answer),
+		cmocka_unit_test(test_clients_that_vanish),
+		cmocka_unit_test(test_gone_is_told),
+		cmocka_unit_test(test_memory_is_bounded),
 	};
 
 	return (cmocka_run_group_tests(tests, start, stop));

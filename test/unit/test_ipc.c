@@ -111,7 +111,8 @@ rig_up(struct rig *r, enum proc_role self, enum proc_role peer)
 
 	memset(r, 0, sizeof(*r));
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
-	    sv), 0);
+			     sv),
+	    0);
 	(void)setsockopt(sv[1], SOL_SOCKET, SO_SNDBUF, &big, sizeof(big));
 	r->self = self;
 	r->peer = peer;
@@ -162,8 +163,7 @@ send_raw(int s, const struct hdr *h, size_t hlen, size_t blen, int fd,
 			    i > 0 && rest_fd != -1 ? &rest_fd : &fd,
 			    sizeof(int));
 	}
-	assert_int_equal(sendmsg(s, &mh, MSG_NOSIGNAL),
-	    (ssize_t)(hlen + blen));
+	assert_int_equal(sendmsg(s, &mh, MSG_NOSIGNAL), (ssize_t)(hlen + blen));
 }
 
 static int
@@ -213,8 +213,8 @@ expect_taken(enum proc_role self, enum proc_role peer, const struct hdr *h,
 	send_raw(r.raw, h, sizeof(*h), blen, fd, nfds);
 	assert_int_equal(ipc_recv_blocking(r.c, 1000), 0);
 	if (r.delivered != 1 || r.lost != 0 || r.last_len != h->len)
-		fail_msg("good %s from %s was refused: %s",
-		    msg_name(h->type), proc_name(peer), r.why);
+		fail_msg("good %s from %s was refused: %s", msg_name(h->type),
+		    proc_name(peer), r.why);
 	rig_down(&r);
 	assert_int_equal(count_fds(), before);
 }
@@ -291,14 +291,12 @@ sizes_of(enum proc_role self, enum proc_role peer, const struct msg_rule *ru)
 		    ru->nfds);
 	}
 	h.len = ru->min + 1; /* says one more than there is */
-	expect_refused(self, peer, PS_RUN, &h, sizeof(h), ru->min, 0,
-	    ru->nfds);
+	expect_refused(self, peer, PS_RUN, &h, sizeof(h), ru->min, 0, ru->nfds);
 	h.len = ru->min; /* one more than it says */
 	expect_refused(self, peer, PS_RUN, &h, sizeof(h), ru->min + 1u, 0,
 	    ru->nfds);
 	h.len = UINT32_MAX;
-	expect_refused(self, peer, PS_RUN, &h, sizeof(h), ru->min, 0,
-	    ru->nfds);
+	expect_refused(self, peer, PS_RUN, &h, sizeof(h), ru->min, 0, ru->nfds);
 	if (ru->max >= IPC_BODY_MAX) {
 		h.len = IPC_BODY_MAX; /* right but for what was cut off */
 		expect_refused(self, peer, PS_RUN, &h, sizeof(h),
@@ -319,15 +317,16 @@ fds_of(enum proc_role self, enum proc_role peer, const struct msg_rule *ru)
 		if (n == ru->nfds)
 			expect_taken(self, peer, &h, h.len, 0, n);
 		else
-			expect_refused(self, peer, PS_RUN, &h, sizeof(h),
-			    h.len, 0, n);
+			expect_refused(self, peer, PS_RUN, &h, sizeof(h), h.len,
+			    0, n);
 	}
 }
 
 static void
 memfds_of(enum proc_role self, enum proc_role peer, const struct msg_rule *ru)
 {
-	struct hdr h = { .type = (uint16_t)ru->type, .flags = MEMFD_FLAG,
+	struct hdr h = { .type = (uint16_t)ru->type,
+		.flags = MEMFD_FLAG,
 		.len = ru->min + 1 };
 	unsigned n = ru->nfds + 1u;
 	int fd;
@@ -386,8 +385,8 @@ flags_of(enum proc_role self, enum proc_role peer, const struct msg_rule *ru)
 	expect_refused(self, peer, PS_RUN, &h, sizeof(h), h.len, 0, ru->nfds);
 }
 
-static void (*per_rule)(enum proc_role, enum proc_role,
-    const struct msg_rule *);
+static void (
+    *per_rule)(enum proc_role, enum proc_role, const struct msg_rule *);
 
 static void
 run_rules(enum proc_role self, enum proc_role peer)
@@ -480,7 +479,8 @@ test_round_trip(void **st)
 	memset(&in, 0, sizeof(in));
 	memset(&out, 0, sizeof(out));
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
-	    sv), 0);
+			     sv),
+	    0);
 	in.c = make_ipc(sv[0], PROC_AUDIT, PROC_HTTP, &in);
 	out.c = make_ipc(sv[1], PROC_HTTP, PROC_AUDIT, &out);
 	for (i = 0; i < AX_NELEM(sizes); i++) {
@@ -489,14 +489,16 @@ test_round_trip(void **st)
 			sum = (uint8_t)(sum + body[k]);
 		}
 		assert_int_equal(ipc_send(out.c, MSG_GATE_REQUEST, i + 1, body,
-		    sizes[i]), 0);
+				     sizes[i]),
+		    0);
 		assert_int_equal(ipc_recv_blocking(in.c, 1000), 0);
 		assert_int_equal(in.last_id, i + 1);
 		assert_int_equal(in.last_len, sizes[i]);
 		assert_int_equal(in.last_sum, sum);
 	}
 	assert_int_equal(ipc_send(out.c, MSG_GATE_REQUEST, 1, body,
-	    IPC_BIG_MAX + 1), -1);
+			     IPC_BIG_MAX + 1),
+	    -1);
 	assert_int_equal(errno, EMSGSIZE);
 	assert_int_equal(in.lost + out.lost, 0);
 	ipc_free(in.c);
@@ -517,7 +519,8 @@ test_full_queue(void **st)
 	memset(&in, 0, sizeof(in));
 	memset(&out, 0, sizeof(out));
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
-	    sv), 0);
+			     sv),
+	    0);
 	in.c = make_ipc(sv[0], PROC_AUDIT, PROC_HTTP, &in);
 	out.c = make_ipc(sv[1], PROC_HTTP, PROC_AUDIT, &out);
 	while (ipc_send(out.c, MSG_GATE_REQUEST, sent + 1, junk, 64) == 0) {
@@ -551,12 +554,14 @@ test_sent_fds_are_closed(void **st)
 	for (i = 0; i < IPC_FDS_MAX; i++)
 		fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	assert_int_equal(ipc_send_fds(r.c, MSG_LAUNCH, 1, junk, 38, fds,
-	    IPC_FDS_MAX), 0);
+			     IPC_FDS_MAX),
+	    0);
 	for (i = 0; i < IPC_FDS_MAX; i++)
 		fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	ipc_violation(r.c, "test");
 	assert_int_equal(ipc_send_fds(r.c, MSG_LAUNCH, 1, junk, 38, fds,
-	    IPC_FDS_MAX), -1);
+			     IPC_FDS_MAX),
+	    -1);
 	assert_int_equal(errno, EPIPE);
 	rig_down(&r);
 	assert_int_equal(count_fds(), before);

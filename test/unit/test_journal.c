@@ -125,8 +125,10 @@ told(void *arg, bool ok, uint64_t seq)
 static uint64_t
 add(struct journal *j, struct box *x, const char *reason)
 {
-	struct line l = { .kind = LK_DECISION, .action = "test",
-		.decision = "APPROVED", .reason = reason,
+	struct line l = { .kind = LK_DECISION,
+		.action = "test",
+		.decision = "APPROVED",
+		.reason = reason,
 		.permit = PERMIT_IS_SEQ };
 
 	return (journal_append(j, &l, told, x));
@@ -202,8 +204,10 @@ static void
 append_within_callback(void *arg, bool ok, uint64_t seq)
 {
 	struct journal *j = arg;
-	struct line l = { .kind = LK_OUTCOME, .action = "t",
-		.decision = "APPROVED", .permit = seq };
+	struct line l = { .kind = LK_OUTCOME,
+		.action = "t",
+		.decision = "APPROVED",
+		.permit = seq };
 
 	assert_true(ok);
 	assert_int_equal(journal_append(j, &l, NULL, NULL), seq + 1);
@@ -214,7 +218,8 @@ callbacks_may_append(void **state)
 {
 	struct box *x = *state;
 	struct journal *j = must_open(x);
-	struct line l = { .kind = LK_DECISION, .action = "t",
+	struct line l = { .kind = LK_DECISION,
+		.action = "t",
 		.decision = "APPROVED" };
 
 	assert_int_equal(journal_append(j, &l, append_within_callback, j), 1);
@@ -289,8 +294,7 @@ a_missing_segment_is_seen(void **state)
 	for (i = 0; i < 40; i++)
 		add_n(j, x, 1);
 	assert_true(journal_nsegments(j) > 4);
-	assert_int_equal(unlinkat(x->dirfd, journal_segment(j, 1)->name, 0),
-	    0);
+	assert_int_equal(unlinkat(x->dirfd, journal_segment(j, 1)->name, 0), 0);
 	journal_close(j);
 	assert_null(open_it(x));
 	assert_non_null(strstr(x->err, "missing"));
@@ -341,8 +345,7 @@ what_is_cut_is_kept(void **state)
 	spill(x, JOURNAL_NAME, s, n + 6);
 	j = must_open(x);
 	assert_int_equal(journal_cut_bytes(j), 6);
-	snprintf(cmd, sizeof(cmd), "grep -q torn %s/recovered/*.tail",
-	    x->path);
+	snprintf(cmd, sizeof(cmd), "grep -q torn %s/recovered/*.tail", x->path);
 	assert_int_equal(system(cmd), 0);
 	/* and recorded */
 	assert_int_equal(journal_pending(j), 1);
@@ -374,7 +377,9 @@ damage_in_the_middle_stops(void **state)
 	/* a line too much, a line too few */
 	spill(x, JOURNAL_NAME, s, n);
 	assert_int_equal(ax_write_all(openat(x->dirfd, JOURNAL_NAME,
-	    O_WRONLY | O_APPEND), s, len + 1), 0);
+					  O_WRONLY | O_APPEND),
+			     s, len + 1),
+	    0);
 	assert_null(open_it(x));
 	assert_non_null(strstr(x->err, "belongs"));
 	memmove(s + len + 1, s + 2 * (len + 1), n - 2 * (len + 1));
@@ -424,8 +429,8 @@ one_fault(struct box *x, const char *spec, bool may_refuse)
 static void
 single_faults(void **state)
 {
-	static const char *const errs[] = { "EIO", "ENOSPC", "EDQUOT",
-		"EROFS", "EACCES" };
+	static const char *const errs[] = { "EIO", "ENOSPC", "EDQUOT", "EROFS",
+		"EACCES" };
 	static const char *const forms[] = {
 		"op=write,err=%s",
 		"op=fdatasync,err=%s",
@@ -500,8 +505,8 @@ a_file_is_not_written_after_a_failed_sync(void **state)
 	assert_true(journal_segment(j, 0)->committed == n2 && n2 < n);
 	free(s);
 	/* the file itself is kept as it is */
-	snprintf(cmd, sizeof(cmd), "grep -q refused %s/recovered/*.failed.jsonl",
-	    x->path);
+	snprintf(cmd, sizeof(cmd),
+	    "grep -q refused %s/recovered/*.failed.jsonl", x->path);
 	assert_int_equal(system(cmd), 0);
 	assert_int_equal(journal_seq(j), 2); /* what was refused has no seq */
 	add_n(j, x, 1);

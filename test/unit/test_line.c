@@ -52,9 +52,10 @@ exact_bytes(void **state)
 static void
 empty_keys_are_null(void **state)
 {
-	static const char *const keys[] = { "actor", "idem", "permit",
-		"reason", "request_id" };
-	struct line l = { .kind = LK_EVENT, .action = "a",
+	static const char *const keys[] = { "actor", "idem", "permit", "reason",
+		"request_id" };
+	struct line l = { .kind = LK_EVENT,
+		.action = "a",
 		.decision = "APPROVED" };
 	struct buf b = BUF_INITIALIZER;
 	json_t *o;
@@ -152,13 +153,14 @@ refuses_torn_lines(void **state)
 static void
 refuses_other_values(void **state)
 {
-	static const char *const bad[] = { "{", "{}", "[1, 2",
-		"{\"a\":1}", "{\"a\": 01}", "{\"a\": 1.}", "{\"a\": +1}",
-		"{\"a\": tru}", "{\"a\": \"\\x\"}", "{\"a\": \"\\u12g4\"}",
-		"{\"a\": \"\xff\"}", "{\"a\": 1,}", "{\"a\" : 1}", "[]",
-		"1" };
-	static const char *const good[] = { "{}", "{\"a\": -1.5e+7}",
-		"{\"a\": [1, \"\\u00e4\", {\"b\": [], \"c\": {}}, true, null]}" };
+	static const char *const bad[] = { "{", "{}", "[1, 2", "{\"a\":1}",
+		"{\"a\": 01}", "{\"a\": 1.}", "{\"a\": +1}", "{\"a\": tru}",
+		"{\"a\": \"\\x\"}", "{\"a\": \"\\u12g4\"}", "{\"a\": \"\xff\"}",
+		"{\"a\": 1,}", "{\"a\" : 1}", "[]", "1" };
+	static const char *const good[] = {
+		"{}", "{\"a\": -1.5e+7}",
+		"{\"a\": [1, \"\\u00e4\", {\"b\": [], \"c\": {}}, true, null]}"
+	};
 	struct line l = full;
 	struct buf b = BUF_INITIALIZER;
 	struct line_view v;
@@ -194,8 +196,9 @@ leaf(void **state)
 
 	line_leaf_hash("", 0, h);
 	ax_hex(h, 32, hex);
-	assert_string_equal(hex, "6e340b9cffb37a989ca544e6bb780a2c"
-				 "78901d3fb33738768511a30617afa01d");
+	assert_string_equal(hex,
+	    "6e340b9cffb37a989ca544e6bb780a2c"
+	    "78901d3fb33738768511a30617afa01d");
 }
 
 int

@@ -75,8 +75,8 @@ test_shipped(void **state)
 	skill_free(s);
 }
 
-#define M(rest) "{\"name\":\"x\"," rest "}"
-#define PROGRAM "\"runtime\":{\"kind\":\"program\",\"argv\":[\"/bin/true\"]}"
+#define M(rest)	 "{\"name\":\"x\"," rest "}"
+#define PROGRAM	 "\"runtime\":{\"kind\":\"program\",\"argv\":[\"/bin/true\"]}"
 #define MP(rest) M(PROGRAM "," rest)
 
 /* err NULL: good. */
@@ -98,52 +98,60 @@ static const struct row {
 	{ "{\"name\":\"y\"," PROGRAM "}", "name: \"y\" does not match" },
 	{ MP("\"enable\":true"), "manifest: unknown key \"enable\"" },
 	{ MP("\"enabled\":\"yes\""), "enabled: must be true or false" },
-	{ MP("\"permissions\":[\"execute\"]"), "permissions: \"execute\" is "
-	  "not one of exec, filesystem, network" },
+	{ MP("\"permissions\":[\"execute\"]"),
+	    "permissions: \"execute\" is "
+	    "not one of exec, filesystem, network" },
 	{ MP("\"permissions\":[]"), "permissions: is empty" },
 	{ MP("\"permissions\":[7]"), "permissions: item 0" },
 	{ MP("\"tags\":[7]"), "tags: item 0" },
 	{ MP("\"acl\":[]"), "acl: must be an object" },
-	{ MP("\"acl\":{\"allow_role\":[]}"), "acl: unknown key \"allow_role\"" },
+	{ MP("\"acl\":{\"allow_role\":[]}"),
+	    "acl: unknown key \"allow_role\"" },
 	{ MP("\"acl\":{\"allow_roles\":[\"root\"]}"),
-	  "acl.allow_roles: \"root\" is not one of anonymous, api_key" },
+	    "acl.allow_roles: \"root\" is not one of anonymous, api_key" },
 	{ MP("\"acl\":{\"deny_sources\":[\"crn\"]}"),
-	  "acl.deny_sources: \"crn\" is not one of api, cron, ctl, agent" },
+	    "acl.deny_sources: \"crn\" is not one of api, cron, ctl, agent" },
 	{ MP("\"inputs\":{}"), "inputs: needs \"type\": \"object\"" },
 	{ MP("\"inputs\":[]"), "inputs: must be an object" },
 	{ MP("\"inputs\":{\"type\":\"object\",\"properties\":{\"a\":"
-	  "{\"format\":\"uri\"}}}"),
-	  "inputs/properties/a/format: unknown keyword" },
+	     "{\"format\":\"uri\"}}}"),
+	    "inputs/properties/a/format: unknown keyword" },
 	{ M("\"version\":\"1\""), "runtime.kind: missing" },
 	{ M("\"runtime\":{}"), "runtime.kind: missing" },
-	{ M("\"runtime\":{\"kind\":\"dockr\"}"), "runtime.kind: \"dockr\" is "
-	  "not one of code, program, files" },
+	{ M("\"runtime\":{\"kind\":\"dockr\"}"),
+	    "runtime.kind: \"dockr\" is "
+	    "not one of code, program, files" },
 	{ M("\"runtime\":{\"kind\":\"program\"}"), "runtime.argv: missing" },
 	{ M("\"runtime\":{\"kind\":\"program\",\"argv\":[\"ls\"]}"),
-	  "runtime.argv: item 0 \"ls\" must be an absolute path" },
+	    "runtime.argv: item 0 \"ls\" must be an absolute path" },
 	{ M("\"runtime\":{\"kind\":\"program\",\"argv\":[\"/a\\u0000b\"]}"),
-	  "line 1" },
+	    "line 1" },
 	{ M("\"permissions\":[\"exec\"],\"runtime\":{\"kind\":\"code\","
-	  "\"argv\":[\"/bin/sh\"]}"), "runtime.argv: only for kind" },
+	    "\"argv\":[\"/bin/sh\"]}"),
+	    "runtime.argv: only for kind" },
 	{ M("\"runtime\":{\"kind\":\"code\"}"),
-	  "permissions: runtime kind \"code\" needs \"exec\"" },
+	    "permissions: runtime kind \"code\" needs \"exec\"" },
 	{ M("\"runtime\":{\"kind\":\"files\"}"),
-	  "permissions: runtime kind \"files\" needs \"filesystem\"" },
+	    "permissions: runtime kind \"files\" needs \"filesystem\"" },
 	{ M("\"runtime\":{\"kind\":\"program\",\"argv\":[\"/a\"],"
-	  "\"host_path\":\"/srv/../etc\"}"), "runtime.host_path: " },
+	    "\"host_path\":\"/srv/../etc\"}"),
+	    "runtime.host_path: " },
 	{ M("\"runtime\":{\"kind\":\"program\",\"argv\":[\"/a\"],"
-	  "\"host_path\":\"//srv\"}"), "runtime.host_path: " },
+	    "\"host_path\":\"//srv\"}"),
+	    "runtime.host_path: " },
 	{ M("\"runtime\":{\"kind\":\"program\",\"argv\":[\"/a\"],"
-	  "\"host_path\":\"/srv/x/\"}"), "runtime.host_path: " },
+	    "\"host_path\":\"/srv/x/\"}"),
+	    "runtime.host_path: " },
 	{ M("\"runtime\":{\"kind\":\"program\",\"argv\":[\"/a\"],"
-	  "\"host_path\":\"/srv/..x\"}"), NULL },
+	    "\"host_path\":\"/srv/..x\"}"),
+	    NULL },
 	{ MP("\"limits\":{\"timeout_ms\":0}"),
-	  "limits.timeout_ms: 0 is not in 1..3600000" },
+	    "limits.timeout_ms: 0 is not in 1..3600000" },
 	{ MP("\"limits\":{\"timeout_ms\":1.5}"),
-	  "limits.timeout_ms: must be an integer" },
+	    "limits.timeout_ms: must be an integer" },
 	{ MP("\"limits\":{\"memory\":\"64X\"}"), "limits.memory: must be" },
 	{ MP("\"limits\":{\"memory\":\"99999999999G\"}"),
-	  "limits.memory: must be" },
+	    "limits.memory: must be" },
 	{ MP("\"limits\":{\"memory\":1}"), "limits.memory: 1 is not in" },
 	{ MP("\"limits\":{\"cpu\":1}"), "limits: unknown key \"cpu\"" },
 };
@@ -189,24 +197,21 @@ test_cut(void **state)
 }
 
 #define ACL(acl) "{\"name\":\"x\"," PROGRAM ",\"acl\":{" acl "}}"
-#define HIGH "{\"name\":\"x\"," PROGRAM ",\"permissions\":[\"exec\"]}"
+#define HIGH	 "{\"name\":\"x\"," PROGRAM ",\"permissions\":[\"exec\"]}"
 
 static const struct acl_row {
 	const char *text, *role, *source, *denied;
 } acls[] = {
 	{ "{\"name\":\"x\"," PROGRAM "}", "anonymous", "api", NULL },
 	{ "{\"name\":\"x\"," PROGRAM "}", NULL, NULL, NULL },
-	{ ACL("\"deny_sources\":[\"cron\"]"), "admin", "cron",
-	  "deny_sources" },
+	{ ACL("\"deny_sources\":[\"cron\"]"), "admin", "cron", "deny_sources" },
 	{ ACL("\"deny_sources\":[\"cron\"]"), "admin", "api", NULL },
 	{ ACL("\"deny_sources\":[\"api\"],\"allow_sources\":[\"api\"]"),
-	  "admin", "api", "deny_sources" },
+	    "admin", "api", "deny_sources" },
 	{ ACL("\"allow_sources\":[\"api\"]"), "admin", "cron",
-	  "allow_sources" },
-	{ ACL("\"allow_sources\":[\"api\"]"), "admin", NULL,
-	  "allow_sources" },
-	{ ACL("\"allow_roles\":[\"admin\"]"), "api_key", "api",
-	  "allow_roles" },
+	    "allow_sources" },
+	{ ACL("\"allow_sources\":[\"api\"]"), "admin", NULL, "allow_sources" },
+	{ ACL("\"allow_roles\":[\"admin\"]"), "api_key", "api", "allow_roles" },
 	{ ACL("\"allow_roles\":[\"admin\"]"), NULL, "api", "allow_roles" },
 	{ ACL("\"allow_roles\":[\"admin\"]"), "admin", "api", NULL },
 	{ HIGH, "api_key", "api", "high_risk_permission" },
@@ -249,7 +254,7 @@ test_shipped_conf(void **state)
 	(void)state;
 	text = source_file("etc/archillx.conf", &len);
 	for (line = strtok_r(text, "\n", &save); line != NULL;
-	    line = strtok_r(NULL, "\n", &save)) {
+	     line = strtok_r(NULL, "\n", &save)) {
 		assert_true(line[0] == '#'); /* nothing set by default */
 		if (line[1] < 'A' || line[1] > 'Z' ||
 		    (eq = strchr(line, '=')) == NULL)

@@ -103,7 +103,8 @@ static void
 audit_rows_survive_one_step_back(void **state)
 {
 	db_close(db_at_head("keep"));
-	(void)peek("keep", "INSERT INTO ah_audit_log (id, node, seq, kind, "
+	(void)peek("keep",
+	    "INSERT INTO ah_audit_log (id, node, seq, kind, "
 	    "action, decision, created_at, class) VALUES "
 	    "(7, 0, 7, 'event', 'a', 'b', 1, 1) RETURNING id");
 	assert_int_equal(downgrade("keep", "-1", &migrate_defaults), 0);
@@ -150,7 +151,8 @@ run_killed(const char *name, int n,
 	assert_true(WIFEXITED(status));
 	assert_int_not_equal(WEXITSTATUS(status), 1);
 	if (!expire)
-		(void)peek(name, "UPDATE ah_migration_lease SET until = 0 "
+		(void)peek(name,
+		    "UPDATE ah_migration_lease SET until = 0 "
 		    "RETURNING 1");
 	return (WEXITSTATUS(status) == 9);
 }
@@ -172,8 +174,10 @@ killed_after_each_change(void **state)
 		assert_int_equal(upgrade(name, "head", &o), 0);
 		fingerprint(name, now);
 		assert_string_equal(now, want);
-		assert_int_equal(peek(name, "SELECT count(*) FROM "
-		    "ah_migration_step WHERE state <> 'done'"), 0);
+		assert_int_equal(peek(name,
+				     "SELECT count(*) FROM "
+				     "ah_migration_step WHERE state <> 'done'"),
+		    0);
 	}
 	/* every step twice (running, done) and each version's end */
 	assert_int_equal(n - 1, 2 * peek("whole", NSTEPS_ALL) + 2);
@@ -195,8 +199,9 @@ killed_on_the_way_down(void **state)
 		if (!run_killed(name, n, downgrade, "-1"))
 			break;
 		/* nobody starts the other way from a half-way schema */
-		if (peek(name, "SELECT count(*) FROM ah_migration_step WHERE "
-		    "direction = 'down'") > 0) {
+		if (peek(name,
+			"SELECT count(*) FROM ah_migration_step WHERE "
+			"direction = 'down'") > 0) {
 			assert_int_equal(upgrade(name, "head", &o), -1);
 			assert_non_null(strstr(err, "interrupted"));
 			assert_int_equal(downgrade(name, "-1", &o), 0);
@@ -228,10 +233,13 @@ two_migrators_never_double_a_step(void **state)
 			assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
 			assert_int_equal(status, 0);
 		}
-		assert_int_equal(peek(name, "SELECT count(*) FROM "
-		    "ah_migration_step WHERE runs <> 1"), 0);
 		assert_int_equal(peek(name,
-		    "SELECT count(*) FROM alembic_version"), 1);
+				     "SELECT count(*) FROM "
+				     "ah_migration_step WHERE runs <> 1"),
+		    0);
+		assert_int_equal(peek(name,
+				     "SELECT count(*) FROM alembic_version"),
+		    1);
 	}
 }
 
@@ -246,7 +254,8 @@ a_lost_lease_ends_the_run(void **state)
 	assert_non_null(strstr(err, "lease was lost"));
 	assert_int_equal(peek("lost", NSTEPS_ALL), 0);
 	/* A lease held by another for a day. */
-	(void)peek("lost", "UPDATE ah_migration_lease SET owner = 'x', until ="
+	(void)peek("lost",
+	    "UPDATE ah_migration_lease SET owner = 'x', until ="
 	    " CAST((julianday('now') - 2440586.5) * 86400000 AS INTEGER)"
 	    " RETURNING until");
 	o = migrate_defaults;
@@ -301,12 +310,16 @@ upgrade_scratch(const char *name)
 static void
 an_edited_past_is_named(void **state)
 {
-	make_rev("20260101_000001_one", "-- step\nCREATE TABLE t (a)\n-- step\n"
-	    "CREATE TABLE u (a)\n", "-- step\nDROP TABLE u\n-- step\n"
+	make_rev("20260101_000001_one",
+	    "-- step\nCREATE TABLE t (a)\n-- step\n"
+	    "CREATE TABLE u (a)\n",
+	    "-- step\nDROP TABLE u\n-- step\n"
 	    "DROP TABLE t\n");
 	assert_int_equal(upgrade_scratch("e"), 0);
-	make_rev("20260101_000001_one", "-- step\nCREATE TABLE t (a)\n-- step\n"
-	    "CREATE TABLE u (b)\n", "-- step\nDROP TABLE u\n-- step\n"
+	make_rev("20260101_000001_one",
+	    "-- step\nCREATE TABLE t (a)\n-- step\n"
+	    "CREATE TABLE u (b)\n",
+	    "-- step\nDROP TABLE u\n-- step\n"
 	    "DROP TABLE t\n");
 	assert_int_equal(upgrade_scratch("e"), -1);
 	assert_non_null(strstr(err, "20260101_000001_one/up.sql:4: step 2"));
@@ -325,12 +338,16 @@ static void
 a_failed_step_is_named_and_resumed(void **state)
 {
 	assert_int_equal(system("rm -rf sql"), 0);
-	make_rev("20260101_000001_one", "-- step\nCREATE TABLE t (a)\n-- step\n"
-	    "\nCREATE TABEL u (a)\n", "-- step\nDROP TABLE t\n");
+	make_rev("20260101_000001_one",
+	    "-- step\nCREATE TABLE t (a)\n-- step\n"
+	    "\nCREATE TABEL u (a)\n",
+	    "-- step\nDROP TABLE t\n");
 	assert_int_equal(upgrade_scratch("f"), -1);
 	assert_non_null(strstr(err, "up.sql:4: step 2"));
-	make_rev("20260101_000001_one", "-- step\nCREATE TABLE t (a)\n-- step\n"
-	    "\nCREATE TABLE u (a)\n", "-- step\nDROP TABLE t\n");
+	make_rev("20260101_000001_one",
+	    "-- step\nCREATE TABLE t (a)\n-- step\n"
+	    "\nCREATE TABLE u (a)\n",
+	    "-- step\nDROP TABLE t\n");
 	assert_int_equal(upgrade_scratch("f"), 0);
 	make_rev("20260101_000002_bad", "no marker\n", "-- step\nx\n");
 	assert_int_equal(upgrade_scratch("f"), -1);
@@ -341,13 +358,16 @@ static void
 a_foreign_database_is_refused(void **state)
 {
 	db_close(must_open("alien"));
-	(void)peek("alien", "CREATE TABLE alembic_version (version_num "
+	(void)peek("alien",
+	    "CREATE TABLE alembic_version (version_num "
 	    "VARCHAR(32) NOT NULL PRIMARY KEY)");
-	(void)peek("alien", "INSERT INTO alembic_version VALUES ('abc') "
+	(void)peek("alien",
+	    "INSERT INTO alembic_version VALUES ('abc') "
 	    "RETURNING 1");
 	assert_int_equal(upgrade("alien", "head", &migrate_defaults), -1);
 	assert_non_null(strstr(err, "abc"));
-	(void)peek("alien", "UPDATE alembic_version SET version_num = "
+	(void)peek("alien",
+	    "UPDATE alembic_version SET version_num = "
 	    "'20260227_000001' RETURNING 1");
 	assert_int_equal(upgrade("alien", "head", &migrate_defaults), -1);
 	assert_non_null(strstr(err, "0 of its"));
@@ -377,20 +397,24 @@ the_state_tells(void **state)
 	must_load(&set);
 	check_state(NULL, "unknown", false, false);
 	check_state(db, "unknown", false, false);
-	assert_int_equal(migrate_stamp(db, &set, "base", &migrate_defaults,
-	    err, sizeof(err)), 0);
+	assert_int_equal(migrate_stamp(db, &set, "base", &migrate_defaults, err,
+			     sizeof(err)),
+	    0);
 	check_state(db, "unversioned", false, false);
-	assert_int_equal(migrate_upgrade(db, &set, "+1", &migrate_defaults,
-	    err, sizeof(err)), 0);
+	assert_int_equal(migrate_upgrade(db, &set, "+1", &migrate_defaults, err,
+			     sizeof(err)),
+	    0);
 	check_state(db, "behind", false, false);
 	assert_int_equal(migrate_upgrade(db, &set, "head", &migrate_defaults,
-	    err, sizeof(err)), 0);
+			     err, sizeof(err)),
+	    0);
 	check_state(db, "head", true, false);
 	(void)peek("s", "CREATE INDEX surplus ON ah_skills (enabled)");
 	check_state(db, "head", true, true);
 	assert_int_equal(migrate_check_past(db, &set, err, sizeof(err)), 0);
 	assert_int_equal(migrate_stamp(db, &set, "20260227_000001",
-	    &migrate_defaults, err, sizeof(err)), 0);
+			     &migrate_defaults, err, sizeof(err)),
+	    0);
 	check_state(db, "behind", false, true);
 	migset_free(&set);
 	db_close(db);

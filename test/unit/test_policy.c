@@ -47,16 +47,21 @@ static struct policy_limits
 limits(void)
 {
 	return ((struct policy_limits){ .code_enabled = true,
-		.code_max = 12000, .max_stdout = 4096, .max_stderr = 2048,
-		.memory = 128u << 20, .disk = 16u << 20, .pids = 64,
-		.cpu_percent = 100, .timeout_max_s = 8 });
+	    .code_max = 12000,
+	    .max_stdout = 4096,
+	    .max_stderr = 2048,
+	    .memory = 128u << 20,
+	    .disk = 16u << 20,
+	    .pids = 64,
+	    .cpu_percent = 100,
+	    .timeout_max_s = 8 });
 }
 
 static struct skill
 code_skill(void)
 {
-	return ((struct skill){ .name = (char *)(uintptr_t)"code_exec",
-		.runtime = RUN_CODE });
+	return ((struct skill){ .name = (char *)(uintptr_t) "code_exec",
+	    .runtime = RUN_CODE });
 }
 
 static struct job *
@@ -100,7 +105,7 @@ python(void **state)
 	unsigned i;
 
 	j = make("{\"code\":\"print(1)\",\"args\":[\"--version\",\"$(id)\","
-	    "\"a\\nb\",\"\"],\"stdin\":\"x\\u0000y\"}");
+		 "\"a\\nb\",\"\"],\"stdin\":\"x\\u0000y\"}");
 	assert_int_equal(j->argc, AX_NELEM(argv));
 	for (i = 0; i < j->argc; i++)
 		assert_string_equal(j->argv[i], argv[i]);
@@ -163,33 +168,40 @@ wrong_fields(void **state)
 	refused("{\"code\":\"1\",\"files\":[{\"path\":\"a\",\"content\":1}]}",
 	    "files[0].content");
 	refused("{\"code\":\"1\",\"files\":[{\"path\":\"a\",\"content\":\"\","
-	    "\"content_b64\":\"\"}]}", "exclude each other");
+		"\"content_b64\":\"\"}]}",
+	    "exclude each other");
 	refused("{\"code\":\"1\",\"files\":[{\"path\":\"a\","
-	    "\"content_b64\":1}]}", "files[0].content_b64");
+		"\"content_b64\":1}]}",
+	    "files[0].content_b64");
 	refused("{\"code\":\"1\",\"files\":[{\"path\":\"a\","
-	    "\"content_b64\":\"####\"}]}", "not base64");
+		"\"content_b64\":\"####\"}]}",
+	    "not base64");
 }
 
 static void
 paths(void **state)
 {
 	static const char *const bad[] = { "", "/", "/etc/passwd", "..", ".",
-		"../x", "a/../b", "a/..", "a//b", "a/", "./a", ".tmp",
-		".tmp/x", "main.py", "main.py/x", "a/b/c/d/e/f/g/h/i" };
-	static const char *const good[] = { "..foo", "a/b", "main.pyc",
-		"...", ".tmpx", "a b", "-rf", "a/b/c/d/e/f/g/h" };
+		"../x", "a/../b", "a/..", "a//b", "a/", "./a", ".tmp", ".tmp/x",
+		"main.py", "main.py/x", "a/b/c/d/e/f/g/h/i" };
+	static const char *const good[] = { "..foo", "a/b", "main.pyc", "...",
+		".tmpx", "a b", "-rf", "a/b/c/d/e/f/g/h" };
 	char json[512];
 	struct job *j;
 	unsigned i;
 
 	for (i = 0; i < AX_NELEM(bad); i++) {
-		(void)snprintf(json, sizeof(json), "{\"code\":\"1\",\"files\":"
-		    "[{\"path\":\"%s\"}]}", bad[i]);
+		(void)snprintf(json, sizeof(json),
+		    "{\"code\":\"1\",\"files\":"
+		    "[{\"path\":\"%s\"}]}",
+		    bad[i]);
 		refused(json, "files[0].path");
 	}
 	for (i = 0; i < AX_NELEM(good); i++) {
-		(void)snprintf(json, sizeof(json), "{\"code\":\"1\",\"files\":"
-		    "[{\"path\":\"%s\",\"content\":\"x\"}]}", good[i]);
+		(void)snprintf(json, sizeof(json),
+		    "{\"code\":\"1\",\"files\":"
+		    "[{\"path\":\"%s\",\"content\":\"x\"}]}",
+		    good[i]);
 		if ((j = make(json)) == NULL)
 			fail_msg("%s: %s", good[i], why);
 		assert_string_equal(j->files[1].path, good[i]);
@@ -198,11 +210,14 @@ paths(void **state)
 	refused("{\"code\":\"1\",\"files\":[{\"path\":\"a\\u0000b\"}]}",
 	    "files[0].path");
 	refused("{\"code\":\"1\",\"files\":[{\"path\":\"a\"},{\"path\":\"a\"}]"
-	    "}", "files[1].path");
+		"}",
+	    "files[1].path");
 	refused("{\"code\":\"1\",\"files\":[{\"path\":\"a\"},"
-	    "{\"path\":\"a/b\"}]}", "files[1].path");
+		"{\"path\":\"a/b\"}]}",
+	    "files[1].path");
 	refused("{\"code\":\"1\",\"files\":[{\"path\":\"a/b\"},"
-	    "{\"path\":\"a\"}]}", "files[1].path");
+		"{\"path\":\"a\"}]}",
+	    "files[1].path");
 }
 
 static json_t *
@@ -235,8 +250,9 @@ fits(const char *field, size_t n, unsigned count)
 		list = json_array();
 		for (i = 0; i < count; i++) {
 			(void)snprintf(path, sizeof(path), "f%u", i);
-			f = *field == 'a' ? string_of(n) : json_pack("{s:s,s:o}",
-			    "path", path, field, string_of(n));
+			f = *field == 'a' ? string_of(n) :
+					    json_pack("{s:s,s:o}", "path", path,
+						field, string_of(n));
 			json_array_append_new(list, f);
 		}
 		json_object_set_new(in, *field == 'a' ? "args" : "files", list);
@@ -348,11 +364,12 @@ static void
 programs(void **state)
 {
 	struct policy_limits l = limits();
-	char *argv[] = { (char *)(uintptr_t)"/usr/bin/prog",
-		(char *)(uintptr_t)"-x", NULL };
-	struct skill s = { .name = (char *)(uintptr_t)"p",
-		.runtime = RUN_PROGRAM, .argv = argv,
-		.host_path = (char *)(uintptr_t)"/opt/p" };
+	char *argv[] = { (char *)(uintptr_t) "/usr/bin/prog",
+		(char *)(uintptr_t) "-x", NULL };
+	struct skill s = { .name = (char *)(uintptr_t) "p",
+		.runtime = RUN_PROGRAM,
+		.argv = argv,
+		.host_path = (char *)(uintptr_t) "/opt/p" };
 	struct job *j;
 
 	l.code_enabled = false; /* a switch for code_exec only */
@@ -368,7 +385,7 @@ programs(void **state)
 	j = make_with(&s, &l, "{}");
 	assert_int_equal(j->wall_ms, 7000);
 	policy_job_free(j);
-	argv[0] = (char *)(uintptr_t)"prog";
+	argv[0] = (char *)(uintptr_t) "prog";
 	assert_null(make_with(&s, &l, "{}"));
 	s.argv = NULL;
 	assert_null(make_with(&s, &l, "{}"));
@@ -395,8 +412,9 @@ base64(void **state)
 	} ok[] = { { "", "" }, { "Zg==", "f" }, { "Zm8=", "fo" },
 		{ "Zm9v", "foo" }, { "Zm9vYg==", "foob" },
 		{ "Zm9vYmE=", "fooba" }, { "Zm9vYmFy", "foobar" } };
-	static const char *const bad[] = { "Z", "Zg", "Zg=", "====", "Z===",
-		"Zm9v=", "Zm 9", "Zm9\n", "Zg==Zg==", "Zm9*" };
+	static const char *const bad[] = { "Z", "Zg",
+		"Zg=", "====", "Z===", "Zm9v=", "Zm 9", "Zm9\n",
+		"Zg==Zg==", "Zm9*" };
 	size_t n, i;
 	char *p;
 
@@ -418,13 +436,15 @@ base64(void **state)
 static void
 out_of_memory(void **state)
 {
-	static const char json[] = "{\"code\":\"1\",\"args\":[\"a\"],"
+	static const char json[] =
+	    "{\"code\":\"1\",\"args\":[\"a\"],"
 	    "\"stdin\":\"x\",\"files\":[{\"path\":\"a\",\"content\":\"b\"},"
 	    "{\"path\":\"c\",\"content_b64\":\"AAAA\"}]}";
-	char *argv[] = { (char *)(uintptr_t)"/usr/bin/prog", NULL };
-	struct skill prog = { .name = (char *)(uintptr_t)"p",
-		.runtime = RUN_PROGRAM, .argv = argv,
-		.host_path = (char *)(uintptr_t)"/opt/p" };
+	char *argv[] = { (char *)(uintptr_t) "/usr/bin/prog", NULL };
+	struct skill prog = { .name = (char *)(uintptr_t) "p",
+		.runtime = RUN_PROGRAM,
+		.argv = argv,
+		.host_path = (char *)(uintptr_t) "/opt/p" };
 	struct skill code = code_skill();
 	const struct skill *skills[] = { &code, &prog };
 	struct policy_limits l = limits();
@@ -454,17 +474,18 @@ too_many_words(void **state)
 {
 	struct policy_limits l = limits();
 	char *argv[JOB_ARG_MAX + 2];
-	struct skill s = { .name = (char *)(uintptr_t)"p",
-		.runtime = RUN_PROGRAM, .argv = argv };
+	struct skill s = { .name = (char *)(uintptr_t) "p",
+		.runtime = RUN_PROGRAM,
+		.argv = argv };
 	struct job *j;
 	unsigned i;
 
 	for (i = 0; i < JOB_ARG_MAX; i++)
-		argv[i] = (char *)(uintptr_t)"/x";
+		argv[i] = (char *)(uintptr_t) "/x";
 	argv[i] = NULL;
 	assert_non_null(j = make_with(&s, &l, "{}"));
 	policy_job_free(j);
-	argv[i] = (char *)(uintptr_t)"/x";
+	argv[i] = (char *)(uintptr_t) "/x";
 	argv[i + 1] = NULL;
 	assert_null(make_with(&s, &l, "{}"));
 }
@@ -480,7 +501,7 @@ encoding(void **state)
 	char *p;
 
 	j = make("{\"code\":\"1\",\"files\":[{\"path\":\"d/e\","
-	    "\"content_b64\":\"AAE=\"}]}");
+		 "\"content_b64\":\"AAE=\"}]}");
 	policy_encode(&b, j, f, 3);
 	assert_int_equal(b.err, 0);
 	memcpy(&h, b.d, sizeof(h));

@@ -31,14 +31,13 @@ expect(const struct preflight *p, bool allow, bool ok, size_t errors,
 	json_t *o = told(p, allow);
 
 	assert_int_equal(json_is_true(json_object_get(o, "ok")), ok);
-	assert_int_equal(json_array_size(json_object_get(o, "errors")),
-	    errors);
+	assert_int_equal(json_array_size(json_object_get(o, "errors")), errors);
 	assert_int_equal(json_array_size(json_object_get(o, "warnings")),
 	    warnings);
 	assert_string_equal(json_string_value(json_object_get(o, "backend")),
 	    "process");
-	assert_true(json_integer_value(json_object_get(o,
-	    "syscalls_allowed")) > 100);
+	assert_true(
+	    json_integer_value(json_object_get(o, "syscalls_allowed")) > 100);
 	json_decref(o);
 }
 
@@ -68,7 +67,8 @@ names_the_switch(void **state)
 	(void)snprintf(p.hint, sizeof(p.hint),
 	    "user.max_user_namespaces is 0: change it with sysctl(8)");
 	preflight_set(&p, false, "sandbox set-up failed: bwrap: No space");
-	assert_string_equal(p.error, "sandbox set-up failed: bwrap: No space; "
+	assert_string_equal(p.error,
+	    "sandbox set-up failed: bwrap: No space; "
 	    "user.max_user_namespaces is 0: change it with sysctl(8)");
 	preflight_set(&p, true, "");
 	assert_string_equal(p.error, "");

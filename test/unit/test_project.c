@@ -33,7 +33,8 @@ feed_text(struct projector *p, const char *text, uint64_t end)
 	int full;
 
 	assert_int_equal(projector_line(p, text, strlen(text), 1, end, &why,
-	    &full), DB_OK);
+			     &full),
+	    DB_OK);
 	return (why);
 }
 
@@ -60,7 +61,8 @@ count(const char *name)
 static int64_t
 digest(const char *name)
 {
-	return (peek(name, "SELECT (SELECT total(id * 7 + created_at % 1000 + "
+	return (peek(name,
+	    "SELECT (SELECT total(id * 7 + created_at % 1000 + "
 	    "class * 13 + risk_score) FROM ah_audit_log) + (SELECT total(n * "
 	    "(start % 997 + 1) * class + span + latest % 1009) FROM "
 	    "ah_audit_rollup)"));
@@ -154,9 +156,11 @@ a_rollback_leaves_no_trace(void **state)
 		feed(p, seq);
 	assert_int_equal(projector_commit(p), DB_OK);
 	assert_int_equal(count("roll"), 90);
-	assert_int_equal(peek("roll", "SELECT count(*) FROM ah_audit_log a "
-	    "JOIN ah_audit_class c ON c.id = a.class WHERE c.action = a.action"
-	    " AND c.decision = a.decision AND c.risk_score = a.risk_score"),
+	assert_int_equal(
+	    peek("roll",
+		"SELECT count(*) FROM ah_audit_log a "
+		"JOIN ah_audit_class c ON c.id = a.class WHERE c.action = a.action"
+		" AND c.decision = a.decision AND c.risk_score = a.risk_score"),
 	    90);
 	projector_free(p);
 	db_close(db);
@@ -218,8 +222,7 @@ a_rebuild_gives_the_same(void **state)
 		if (i == 1) { /* and with a restart in between */
 			projector_free(p);
 			p = must_project(db);
-			assert_memory_equal(projector_key(p), key,
-			    sizeof(key));
+			assert_memory_equal(projector_key(p), key, sizeof(key));
 		}
 		must_begin(p);
 		for (seq = 1; seq <= 300; seq++)
@@ -293,7 +296,8 @@ bad_lines_are_counted_and_passed_over(void **state)
 static void
 skills_follow_the_journal(void **state)
 {
-	static const char fmt[] = "{\"action\": \"skill_%s\", \"actor\": null, "
+	static const char fmt[] =
+	    "{\"action\": \"skill_%s\", \"actor\": null, "
 	    "\"context\": {\"a\": [1, {\"skill\": \"no\"}], \"skill\": "
 	    "\"caf\\u00e9\"}, \"decision\": \"APPROVED\", \"kind\": \"%s\", "
 	    "\"node\": \"n\", \"risk_score\": 0, \"seq\": %d, \"ts\": "
@@ -375,10 +379,15 @@ every_cut_and_every_flip_is_safe(void **state)
 static void
 not_records(void **state)
 {
-#define REST "\"kind\": \"event\", \"node\": \"n\", \"ts\": " \
+#define REST                                             \
+	"\"kind\": \"event\", \"node\": \"n\", \"ts\": " \
 	"\"2026-01-01T00:00:00.000000Z\""
 	static const char *const bad[] = {
-		"", "null", "[]", "{}", "{\"action\": \"a\", " REST "}",
+		"",
+		"null",
+		"[]",
+		"{}",
+		"{\"action\": \"a\", " REST "}",
 		"{\"action\": \"a\", \"seq\": 0, " REST "}",
 		"{\"action\": \"a\", \"seq\": -1, " REST "}",
 		"{\"action\": \"a\", \"seq\": 1.5, " REST "}",
@@ -386,23 +395,27 @@ not_records(void **state)
 		"{\"action\": \"a\", \"seq\": 1, \"seq\": 1, " REST "}",
 		"{\"action\": null, \"seq\": 1, " REST "}",
 		"{\"action\": 5, \"seq\": 1, " REST "}",
-		"{\"action\": \"a\", \"risk_score\": 101, \"seq\": 1, " REST "}",
+		"{\"action\": \"a\", \"risk_score\": 101, \"seq\": 1, " REST
+		"}",
 		"{\"action\": \"a\", \"seq\": 1, " REST "} x",
 		"{\"action\": \"a\", \"seq\": 1, " REST ",}",
 		"{\"action\": \"a\nb\", \"seq\": 1, " REST "}",
 		"{\"action\": \"a\\x\", \"seq\": 1, " REST "}",
 		"{\"action\": \"a\\u12g4\", \"seq\": 1, " REST "}",
-		"{\"action\": \"a\", \"context\": {\"a\": }, \"seq\": 1, " REST "}",
-		"{\"action\": \"a\", \"context\": {\"a\" 1}, \"seq\": 1, " REST "}",
+		"{\"action\": \"a\", \"context\": {\"a\": }, \"seq\": 1, " REST
+		"}",
+		"{\"action\": \"a\", \"context\": {\"a\" 1}, \"seq\": 1, " REST
+		"}",
 		"{\"action\": \"a\", \"context\": [1,], \"seq\": 1, " REST "}",
 		"{\"action\": \"a\", \"context\": [1}, \"seq\": 1, " REST "}",
 		"{\"action\": \"a\", \"context\": 01, \"seq\": 1, " REST "}",
 		"{\"action\": \"a\", \"context\": 1., \"seq\": 1, " REST "}",
 		"{\"action\": \"a\", \"context\": nul, \"seq\": 1, " REST "}",
 		("{\"action\": \"a\", \"seq\": 1, \"kind\": \"e\", "
-		    "\"node\": \"n\", \"ts\": \"yesterday\"}"),
+		 "\"node\": \"n\", \"ts\": \"yesterday\"}"),
 	};
-	static const char good[] = "{\"action\": \"a\", \"context\": [[], {}, "
+	static const char good[] =
+	    "{\"action\": \"a\", \"context\": [[], {}, "
 	    "{\"a\": [-1.5e+3, true, null, \"\\\\\"]}], \"new_key\": {}, "
 	    "\"seq\": 1, " REST "}";
 	struct buf scr = BUF_INITIALIZER, deep = BUF_INITIALIZER;
@@ -415,7 +428,8 @@ not_records(void **state)
 			fail_msg("taken: %s", bad[i]);
 	if (record_parse(&r, good, strlen(good), &scr, &why) == -1)
 		fail_msg("%s", why);
-	buf_adds(&deep, "{\"action\": \"a\", " REST ", \"seq\": 1, "
+	buf_adds(&deep,
+	    "{\"action\": \"a\", " REST ", \"seq\": 1, "
 	    "\"context\": ");
 	for (i = 0; i < 5000; i++)
 		buf_addc(&deep, '[');

@@ -44,9 +44,9 @@ test_values(void **state)
 static void
 test_defaults(void **state)
 {
-	static const char *const nothing[] = {NULL, "", "&&", "limit=",
-	    "limit=&offset=&decision=&action=&risk_score_min=&cursor=",
-	    "unknown=1&unknown=2&Limit=9", "x", "=", "=&=1"};
+	static const char *const nothing[] = { NULL, "", "&&", "limit=",
+		"limit=&offset=&decision=&action=&risk_score_min=&cursor=",
+		"unknown=1&unknown=2&Limit=9", "x", "=", "=&=1" };
 	struct query_values q;
 	struct query_args a;
 	struct invalid inv;
@@ -157,8 +157,9 @@ test_mask(void **state)
 	struct invalid inv;
 
 	invalid_init(&inv);
-	assert_int_equal(
-	    query_parse(&q, "limit=zero&action=x", QP_BIT(QP_ACTION), &inv), 0);
+	assert_int_equal(query_parse(&q, "limit=zero&action=x",
+			     QP_BIT(QP_ACTION), &inv),
+	    0);
 	assert_false(q.v[QP_LIMIT].set);
 	assert_true(q.v[QP_ACTION].set);
 	query_free(&q);
@@ -172,18 +173,18 @@ test_ranges(void **state)
 		const char *qs;
 		enum query_range want;
 	} cases[] = {
-	    {"risk_score_min=2&risk_score_max=1", QR_RISK},
-	    {"risk_score_min=1&risk_score_max=1", QR_OK},
-	    {"risk_score_min=2", QR_OK},
-	    {"created_after=2&created_before=1", QR_DATE},
-	    {"created_after=1&created_before=1", QR_OK},
-	    /* one with an offset, one without (D-17) */
-	    {"created_after=2026-01-01T01:00:00%2B02:00"
-	     "&created_before=2026-01-01T00:00:00",
-		QR_OK},
-	    {"created_after=2026-01-01T01:00:00"
-	     "&created_before=2026-01-01T02:00:00%2B02:00",
-		QR_DATE},
+		{ "risk_score_min=2&risk_score_max=1", QR_RISK },
+		{ "risk_score_min=1&risk_score_max=1", QR_OK },
+		{ "risk_score_min=2", QR_OK },
+		{ "created_after=2&created_before=1", QR_DATE },
+		{ "created_after=1&created_before=1", QR_OK },
+		/* one with an offset, one without (D-17) */
+		{ "created_after=2026-01-01T01:00:00%2B02:00"
+		  "&created_before=2026-01-01T00:00:00",
+		    QR_OK },
+		{ "created_after=2026-01-01T01:00:00"
+		  "&created_before=2026-01-01T02:00:00%2B02:00",
+		    QR_DATE },
 	};
 	struct query_values q;
 	struct invalid inv;
@@ -191,8 +192,8 @@ test_ranges(void **state)
 
 	for (i = 0; i < AX_NELEM(cases); i++) {
 		invalid_init(&inv);
-		assert_int_equal(
-		    query_parse(&q, cases[i].qs, QP_PAGE, &inv), 0);
+		assert_int_equal(query_parse(&q, cases[i].qs, QP_PAGE, &inv),
+		    0);
 		assert_int_equal(query_ranges(&q), cases[i].want);
 		query_free(&q);
 		invalid_free(&inv);
@@ -255,14 +256,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_values),
-	    cmocka_unit_test(test_defaults),
-	    cmocka_unit_test(test_refused),
-	    cmocka_unit_test(test_too_long),
-	    cmocka_unit_test(test_mask),
-	    cmocka_unit_test(test_ranges),
-	    cmocka_unit_test(test_echo_and_next),
-	    cmocka_unit_test(test_epoch),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_mask),
+		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_echo_and_next),
+		cmocka_unit_test(test_epoch),
 	};
 
 	return (cmocka_run_group_tests_name("query", tests, NULL, NULL));

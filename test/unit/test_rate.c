@@ -98,7 +98,7 @@ test_reset_is_true(void **state)
 static void
 test_sliding(void **state)
 {
-	unsigned admitted[20] = {0}, i;
+	unsigned admitted[20] = { 0 }, i;
 	uint64_t s;
 
 	for (s = 0; s < 20 * 60 * 10; s++) {
@@ -138,8 +138,8 @@ test_garbage_heals(void **state)
 		ax_random(t, sizeof(t->e[0]) * 64);
 		t->e[i % 64].key = i % 64 + 1;
 		if (i % 3 == 0)
-			t->e[i % 64].window =
-			    (T0 / RATE_WINDOW_US + 2) << 32 | UINT32_MAX;
+			t->e[i % 64].window = (T0 / RATE_WINDOW_US + 2) << 32 |
+			    UINT32_MAX;
 		(void)take(i % 64 + 1, 3, T0 + SECOND, &v);
 		assert_in_range(v.reset_s, 1, 121);
 		for (n = 0;
@@ -168,7 +168,7 @@ static void
 test_keys(void **state)
 {
 	static const char a[] = "127.0.0.1";
-	uint8_t big[300] = {1};
+	uint8_t big[300] = { 1 };
 
 	assert_int_equal(rate_key(0, a, 9), rate_key(0, a, 9));
 	assert_int_not_equal(rate_key(0, a, 9), rate_key(1, a, 9));
@@ -208,14 +208,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(test_limit),
-	    T(test_reset_is_true),
-	    T(test_sliding),
-	    T(test_forgets),
-	    T(test_garbage_heals),
-	    T(test_full_table),
-	    T(test_keys),
-	    T(test_processes),
+		T(test_limit),
+		T(test_reset_is_true),
+		T(test_sliding),
+		T(test_forgets),
+		T(test_garbage_heals),
+		T(test_full_table),
+		T(test_keys),
+		T(test_processes),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

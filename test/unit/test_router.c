@@ -12,12 +12,12 @@
 #include "workers/http/router.h"
 
 static const struct route table[] = {
-    {.method = HTTP_GET, .path = "/", .access = ACCESS_PUBLIC},
-    {.method = HTTP_POST, .path = "/a/run", .access = ACCESS_KEY},
-    {.method = HTTP_GET, .path = "/a", .access = ACCESS_KEY},
-    {.method = HTTP_GET, .path = "/a/{name}", .access = ACCESS_KEY},
-    {.method = HTTP_POST, .path = "/a/{name}/on", .access = ACCESS_ADMIN},
-    {.method = HTTP_DELETE, .path = "/a/{name}", .access = ACCESS_ADMIN},
+	{ .method = HTTP_GET, .path = "/", .access = ACCESS_PUBLIC },
+	{ .method = HTTP_POST, .path = "/a/run", .access = ACCESS_KEY },
+	{ .method = HTTP_GET, .path = "/a", .access = ACCESS_KEY },
+	{ .method = HTTP_GET, .path = "/a/{name}", .access = ACCESS_KEY },
+	{ .method = HTTP_POST, .path = "/a/{name}/on", .access = ACCESS_ADMIN },
+	{ .method = HTTP_DELETE, .path = "/a/{name}", .access = ACCESS_ADMIN },
 };
 
 /* clang-format off */
@@ -61,8 +61,8 @@ test_find(void **state)
 	size_t i;
 
 	for (i = 0; i < AX_NELEM(cases); i++) {
-		router_find(
-		    table, AX_NELEM(table), cases[i].method, cases[i].path, &m);
+		router_find(table, AX_NELEM(table), cases[i].method,
+		    cases[i].path, &m);
 		assert_int_equal(m.known, cases[i].row != -1);
 		if (cases[i].row < 0)
 			assert_null(m.route);
@@ -149,10 +149,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_find),
-	    cmocka_unit_test(test_long_name),
-	    cmocka_unit_test(test_inflight),
-	    cmocka_unit_test(test_inflight_full),
+		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_long_name),
+		cmocka_unit_test(test_inflight),
+		cmocka_unit_test(test_inflight_full),
 	};
 
 	return (cmocka_run_group_tests_name("router", tests, NULL, NULL));

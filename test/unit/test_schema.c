@@ -36,7 +36,8 @@ static const struct check_row {
 	{ "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\","
 	  "\"minimum\":0,\"default\":1,\"title\":\"A\",\"secret\":true}},"
 	  "\"required\":[\"a\"],\"additionalProperties\":false,"
-	  "\"maxProperties\":3}", NULL },
+	  "\"maxProperties\":3}",
+	    NULL },
 	{ "{\"additionalProperties\":{\"type\":\"string\"}}", NULL },
 	{ "{\"pattern\":\"^[a-z{}(]{1,64}$\"}", NULL },
 	{ "[]", "#: must be an object" },
@@ -46,7 +47,7 @@ static const struct check_row {
 	{ "{\"$ref\":\"#\"}", "#/$ref: unknown keyword" },
 	{ "{\"anyOf\":[]}", "unknown keyword" },
 	{ "{\"properties\":{\"a\":{\"properties\":{\"b\":{\"minLenght\":1}}}}}",
-	  "#/properties/a/properties/b/minLenght: unknown keyword" },
+	    "#/properties/a/properties/b/minLenght: unknown keyword" },
 	{ "{\"properties\":[]}", "#/properties: must be an object" },
 	{ "{\"properties\":{\"a\":true}}", "#/properties/a: must be an obj" },
 	{ "{\"items\":[{}]}", "#/items: must be an object" },
@@ -63,12 +64,12 @@ static const struct check_row {
 	{ "{\"pattern\":\"^((a{1,100}){1,100}){1,100}\"}", "repetitions" },
 	{ "{\"pattern\":\"^a++++++++++++++++++++\"}", "repetitions" },
 	{ "{\"pattern\":\"^((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+\"}",
-	  "repetitions" },
+	    "repetitions" },
 	{ "{\"pattern\":\"^((((((((((((((((((a))))))))))))))))))\"}",
-	  "nested too deep" },
+	    "nested too deep" },
 	{ "{\"pattern\":\"^[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+-"
 	  "[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+\"}",
-	  NULL },
+	    NULL },
 	{ "{\"pattern\":\"^[]+{99}(]+[^]({9999}]+\\\\(\"}", NULL },
 	{ "{\"pattern\":\"^a{1,99999999999}\"}", "repetition" },
 	{ "{\"pattern\":\"a\"}", "must begin with ^" },
@@ -81,7 +82,7 @@ static const struct check_row {
 	{ "{\"pattern\":\"^a{0,3}{2}\"}", "may be empty" },
 	{ "{\"pattern\":\"^*a\"}", "may be empty" },
 	{ "{\"pattern\":\"^[a-z]+(-[a-z0-9]*x)*(\\\\.[a-z]{2,}){1,3}$\"}",
-	  NULL },
+	    NULL },
 	{ "{\"pattern\":\"^(/[^/]+)+/?$\"}", NULL },
 	{ "{\"pattern\":\"^a\\u0000b\"}", "#/pattern: must be" },
 };
@@ -102,10 +103,10 @@ test_check(void **state)
 		json_decref(schema);
 		if (checks[i].err == NULL && r != 0)
 			fail_msg("%s: %s", checks[i].schema, err);
-		if (checks[i].err != NULL && (r != -1 ||
-		    strstr(err, checks[i].err) == NULL))
-			fail_msg("%s: got \"%s\", not \"%s\"",
-			    checks[i].schema, err, checks[i].err);
+		if (checks[i].err != NULL &&
+		    (r != -1 || strstr(err, checks[i].err) == NULL))
+			fail_msg("%s: got \"%s\", not \"%s\"", checks[i].schema,
+			    err, checks[i].err);
 	}
 }
 
@@ -129,9 +130,11 @@ test_check_depth(void **state)
 	assert_non_null(strstr(err, "nested deeper"));
 }
 
-#define OBJ(props) "{\"type\":\"object\",\"additionalProperties\":false," \
+#define OBJ(props)                                             \
+	"{\"type\":\"object\",\"additionalProperties\":false," \
 	"\"required\":[\"a\"],\"properties\":{\"a\":" props "}}"
-#define ITEM(type, loc, msg, ctx) "[{\"type\":\"" type "\",\"loc\":[\"body\"" \
+#define ITEM(type, loc, msg, ctx)                   \
+	"[{\"type\":\"" type "\",\"loc\":[\"body\"" \
 	",\"inputs\"" loc "],\"msg\":\"" msg "\"" ctx "}]"
 
 static const struct value_row {
@@ -140,103 +143,105 @@ static const struct value_row {
 } values[] = {
 	{ OBJ("{\"type\":\"string\"}"), "{\"a\":\"x\"}", "[]" },
 	{ OBJ("{\"type\":\"string\"}"), "{}",
-	  ITEM("missing", ",\"a\"", "Field required", "") },
+	    ITEM("missing", ",\"a\"", "Field required", "") },
 	{ OBJ("{\"type\":\"string\"}"), "{\"a\":null}",
-	  ITEM("string_type", ",\"a\"", "Input should be a valid string",
-	      "") },
+	    ITEM("string_type", ",\"a\"", "Input should be a valid string",
+		"") },
 	{ OBJ("{}"), "[]",
-	  ITEM("dict_type", "", "Input should be a valid dictionary", "") },
+	    ITEM("dict_type", "", "Input should be a valid dictionary", "") },
 	{ OBJ("{}"), "{\"a\":[{}],\"b\":1}",
-	  ITEM("extra_forbidden", ",\"b\"",
-	      "Extra inputs are not permitted", "") },
+	    ITEM("extra_forbidden", ",\"b\"", "Extra inputs are not permitted",
+		"") },
 	{ "{\"type\":\"integer\"}", "7", "[]" },
 	{ "{\"type\":\"integer\"}", "\"7\"",
-	  ITEM("int_type", "", "Input should be a valid integer", "") },
+	    ITEM("int_type", "", "Input should be a valid integer", "") },
 	{ "{\"type\":\"integer\"}", "7.0",
-	  ITEM("int_type", "", "Input should be a valid integer", "") },
+	    ITEM("int_type", "", "Input should be a valid integer", "") },
 	{ "{\"type\":\"integer\"}", "true",
-	  ITEM("int_type", "", "Input should be a valid integer", "") },
+	    ITEM("int_type", "", "Input should be a valid integer", "") },
 	{ "{\"type\":[\"integer\",\"string\"]}", "\"7\"", "[]" },
 	{ "{\"type\":[\"integer\",\"string\"]}", "[]",
-	  ITEM("int_type", "", "Input should be a valid integer or string",
-	      "") },
+	    ITEM("int_type", "", "Input should be a valid integer or string",
+		"") },
 	{ "{\"type\":\"number\"}", "7", "[]" },
 	{ "{\"type\":\"number\"}", "\"x\"",
-	  ITEM("float_type", "", "Input should be a valid number", "") },
+	    ITEM("float_type", "", "Input should be a valid number", "") },
 	{ "{\"type\":\"boolean\"}", "1",
-	  ITEM("bool_type", "", "Input should be a valid boolean", "") },
+	    ITEM("bool_type", "", "Input should be a valid boolean", "") },
 	{ "{\"type\":\"array\"}", "{}",
-	  ITEM("list_type", "", "Input should be a valid list", "") },
+	    ITEM("list_type", "", "Input should be a valid list", "") },
 	{ "{\"type\":\"null\"}", "null", "[]" },
 	{ "{\"minimum\":3}", "3", "[]" },
 	{ "{\"minimum\":3}", "2",
-	  ITEM("greater_than_equal", "",
-	      "Input should be greater than or equal to 3",
-	      ",\"ctx\":{\"ge\":3}") },
+	    ITEM("greater_than_equal", "",
+		"Input should be greater than or equal to 3",
+		",\"ctx\":{\"ge\":3}") },
 	{ "{\"maximum\":3}", "4",
-	  ITEM("less_than_equal", "",
-	      "Input should be less than or equal to 3",
-	      ",\"ctx\":{\"le\":3}") },
+	    ITEM("less_than_equal", "",
+		"Input should be less than or equal to 3",
+		",\"ctx\":{\"le\":3}") },
 	{ "{\"exclusiveMinimum\":3}", "3",
-	  ITEM("greater_than", "", "Input should be greater than 3",
-	      ",\"ctx\":{\"gt\":3}") },
+	    ITEM("greater_than", "", "Input should be greater than 3",
+		",\"ctx\":{\"gt\":3}") },
 	{ "{\"exclusiveMaximum\":3}", "3",
-	  ITEM("less_than", "", "Input should be less than 3",
-	      ",\"ctx\":{\"lt\":3}") },
+	    ITEM("less_than", "", "Input should be less than 3",
+		",\"ctx\":{\"lt\":3}") },
 	{ "{\"exclusiveMaximum\":3}", "2.999", "[]" },
 	/* 2^53 + 1 against 2^53: doubles could not tell them apart */
 	{ "{\"maximum\":9007199254740992}", "9007199254740993",
-	  ITEM("less_than_equal", "",
-	      "Input should be less than or equal to 9007199254740992",
-	      ",\"ctx\":{\"le\":9007199254740992}") },
+	    ITEM("less_than_equal", "",
+		"Input should be less than or equal to 9007199254740992",
+		",\"ctx\":{\"le\":9007199254740992}") },
 	/* code points, not bytes */
 	{ "{\"maxLength\":3}", "\"\\u00e4\\u20ac\\ud83d\\ude00\"", "[]" },
 	{ "{\"maxLength\":2}", "\"\\u00e4\\u20ac\\ud83d\\ude00\"",
-	  ITEM("string_too_long", "",
-	      "String should have at most 2 characters",
-	      ",\"ctx\":{\"max_length\":2}") },
+	    ITEM("string_too_long", "",
+		"String should have at most 2 characters",
+		",\"ctx\":{\"max_length\":2}") },
 	{ "{\"minLength\":1}", "\"\"",
-	  ITEM("string_too_short", "",
-	      "String should have at least 1 character",
-	      ",\"ctx\":{\"min_length\":1}") },
+	    ITEM("string_too_short", "",
+		"String should have at least 1 character",
+		",\"ctx\":{\"min_length\":1}") },
 	{ "{\"pattern\":\"^a+$\"}", "\"aaa\"", "[]" },
 	{ "{\"pattern\":\"^.*b\"}", "\"abc\"", "[]" },
 	{ "{\"pattern\":\"^(a|b{2})+$\"}", "\"abbabb\"", "[]" },
 	{ "{\"pattern\":\"^a+$\"}", "\"ab\"",
-	  ITEM("string_pattern_mismatch", "",
-	      "String should match pattern '^a+$'",
-	      ",\"ctx\":{\"pattern\":\"^a+$\"}") },
+	    ITEM("string_pattern_mismatch", "",
+		"String should match pattern '^a+$'",
+		",\"ctx\":{\"pattern\":\"^a+$\"}") },
 	{ "{\"pattern\":\"^a+$\"}", "\"a\\u0000b\"",
-	  ITEM("string_pattern_mismatch", "",
-	      "String should match pattern '^a+$'",
-	      ",\"ctx\":{\"pattern\":\"^a+$\"}") },
+	    ITEM("string_pattern_mismatch", "",
+		"String should match pattern '^a+$'",
+		",\"ctx\":{\"pattern\":\"^a+$\"}") },
 	{ "{\"minItems\":1}", "[]",
-	  ITEM("too_short", "",
-	      "List should have at least 1 item after validation, not 0",
-	      ",\"ctx\":{\"field_type\":\"List\",\"min_length\":1,"
-	      "\"actual_length\":0}") },
+	    ITEM("too_short", "",
+		"List should have at least 1 item after validation, not 0",
+		",\"ctx\":{\"field_type\":\"List\",\"min_length\":1,"
+		"\"actual_length\":0}") },
 	{ "{\"maxItems\":1,\"items\":{\"type\":\"string\"}}", "[1,2]",
-	  ITEM("too_long", "",
-	      "List should have at most 1 item after validation, not 2",
-	      ",\"ctx\":{\"field_type\":\"List\",\"max_length\":1,"
-	      "\"actual_length\":2}") },
+	    ITEM("too_long", "",
+		"List should have at most 1 item after validation, not 2",
+		",\"ctx\":{\"field_type\":\"List\",\"max_length\":1,"
+		"\"actual_length\":2}") },
 	{ "{\"maxProperties\":0}", "{\"a\":1}",
-	  ITEM("too_long", "", "Dictionary should have at most 0 items after "
-	      "validation, not 1", ",\"ctx\":{\"field_type\":\"Dictionary\","
-	      "\"max_length\":0,\"actual_length\":1}") },
+	    ITEM("too_long", "",
+		"Dictionary should have at most 0 items after "
+		"validation, not 1",
+		",\"ctx\":{\"field_type\":\"Dictionary\","
+		"\"max_length\":0,\"actual_length\":1}") },
 	{ "{\"items\":{\"type\":\"string\"}}", "[\"a\",5]",
-	  ITEM("string_type", ",1", "Input should be a valid string", "") },
+	    ITEM("string_type", ",1", "Input should be a valid string", "") },
 	{ "{\"enum\":[\"a\",\"b\",3]}", "\"b\"", "[]" },
 	{ "{\"enum\":[\"a\",\"b\",3]}", "\"B\"",
-	  ITEM("literal_error", "", "Input should be 'a', 'b' or 3",
-	      ",\"ctx\":{\"expected\":\"'a', 'b' or 3\"}") },
+	    ITEM("literal_error", "", "Input should be 'a', 'b' or 3",
+		",\"ctx\":{\"expected\":\"'a', 'b' or 3\"}") },
 	{ "{\"const\":\"a\"}", "\"b\"",
-	  ITEM("literal_error", "", "Input should be 'a'",
-	      ",\"ctx\":{\"expected\":\"'a'\"}") },
+	    ITEM("literal_error", "", "Input should be 'a'",
+		",\"ctx\":{\"expected\":\"'a'\"}") },
 	{ "{\"enum\":[{\"a\":1}]}", "{\"a\":1}", "[]" },
 	{ "{\"additionalProperties\":{\"type\":\"string\"}}", "{\"z\":1}",
-	  ITEM("string_type", ",\"z\"", "Input should be a valid string",
-	      "") },
+	    ITEM("string_type", ",\"z\"", "Input should be a valid string",
+		"") },
 };
 
 static void
@@ -274,7 +279,7 @@ static void
 test_bounded(void **state)
 {
 	json_t *schema = load("{\"type\":\"object\","
-	    "\"additionalProperties\":false}");
+			      "\"additionalProperties\":false}");
 	json_t *value = json_object(), *errors = json_array();
 	char key[100000];
 	char *text;
@@ -318,12 +323,14 @@ test_cut_utf8(void **state)
 		    "additionalProperties", 0);
 		errors = json_array();
 		assert_int_equal(schema_validate(schema, value, errors), 1);
-		assert_non_null(json_object_get(json_array_get(errors, 0),
-		    "ctx"));
+		assert_non_null(
+		    json_object_get(json_array_get(errors, 0), "ctx"));
 		json_object_del(schema, "enum");
 		assert_int_equal(schema_validate(schema, wide, errors), 1);
-		assert_int_equal(json_array_size(json_object_get(
-		    json_array_get(errors, 1), "loc")), 3);
+		assert_int_equal(json_array_size(
+				     json_object_get(json_array_get(errors, 1),
+					 "loc")),
+		    3);
 		json_decref(schema);
 		json_decref(errors);
 		json_decref(wide);
@@ -344,8 +351,8 @@ test_many_patterns(void **state)
 	for (i = 0; i < 20; i++) {
 		(void)snprintf(name, sizeof(name), "p%d", i);
 		(void)snprintf(pattern, sizeof(pattern), "^%d$", i);
-		json_object_set_new(json_object_get(schema, "properties"),
-		    name, json_pack("{s:s}", "pattern", pattern));
+		json_object_set_new(json_object_get(schema, "properties"), name,
+		    json_pack("{s:s}", "pattern", pattern));
 		json_object_set_new(value, name, json_string(pattern + 1));
 	}
 	assert_int_equal(schema_validate(schema, value, errors), 20);

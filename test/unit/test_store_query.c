@@ -64,7 +64,8 @@ add_rows(size_t n)
 		buf_reset(&b);
 		line_make(&b, nrows, r->us, r->action, r->decision, r->risk);
 		assert_int_equal(projector_line(p, b.d, b.len, 1, nrows, &why,
-		    &full), DB_OK);
+				     &full),
+		    DB_OK);
 		assert_null(why);
 	}
 	assert_int_equal(projector_commit(p), DB_OK);
@@ -97,10 +98,12 @@ group_tear_down(void **state)
 static bool
 row_passes(const struct row *r, const struct query_args *q)
 {
-	return ((q->decision == NULL || strcmp(r->decision, q->decision) == 0)
-	    && (q->action == NULL || strcmp(r->action, q->action) == 0) &&
-	    (q->action_prefix == NULL || strncmp(r->action, q->action_prefix,
-	    strlen(q->action_prefix)) == 0) &&
+	return (
+	    (q->decision == NULL || strcmp(r->decision, q->decision) == 0) &&
+	    (q->action == NULL || strcmp(r->action, q->action) == 0) &&
+	    (q->action_prefix == NULL ||
+		strncmp(r->action, q->action_prefix,
+		    strlen(q->action_prefix)) == 0) &&
 	    (q->risk_min < 0 || r->risk >= q->risk_min) &&
 	    (q->risk_max < 0 || r->risk <= q->risk_max) &&
 	    (q->after_us == 0 || r->us >= q->after_us) &&
@@ -132,15 +135,17 @@ brute(const struct query_args *q, size_t *out)
 static struct query_args
 no_filter(enum query what)
 {
-	return ((struct query_args){ .query = what, .limit = 50,
-	    .risk_min = -1, .risk_max = -1 });
+	return ((struct query_args){ .query = what,
+	    .limit = 50,
+	    .risk_min = -1,
+	    .risk_max = -1 });
 }
 
 static struct query_args
 random_filter(enum query what)
 {
-	static const char *const prefixes[] = { "invoke_skill:", "invoke%",
-		"i", "a", "_", "invoke_skill:code_exec" };
+	static const char *const prefixes[] = { "invoke_skill:", "invoke%", "i",
+		"a", "_", "invoke_skill:code_exec" };
 	struct query_args q = no_filter(what);
 	uint64_t lo = rows[0].us, span = rows[nrows - 1].us - lo;
 
@@ -212,8 +217,8 @@ an_entry_has_its_shape(void **state)
 		assert_non_null(json_object_get(e, keys[i]));
 	assert_int_equal(num(e, "id"), num(e, "seq"));
 	ax_ts_format(rows[all[0]].us, ts);
-	assert_string_equal(json_string_value(json_object_get(e,
-	    "created_at")), ts);
+	assert_string_equal(json_string_value(json_object_get(e, "created_at")),
+	    ts);
 	assert_string_equal(json_string_value(json_object_get(e, "node")),
 	    "n1");
 	json_decref(j);
@@ -226,8 +231,7 @@ check_page(const json_t *j, const size_t *want, size_t n)
 
 	assert_int_equal(json_array_size(j), n);
 	for (i = 0; i < n; i++)
-		assert_int_equal(num(json_array_get(j, i), "seq"),
-		    want[i] + 1);
+		assert_int_equal(num(json_array_get(j, i), "seq"), want[i] + 1);
 }
 
 static void
@@ -247,8 +251,7 @@ pages_are_exact(void **state)
 		n = brute(&q, want);
 		left = n > q.offset ? n - q.offset : 0;
 		j = run(&q, &res);
-		check_page(j, want + q.offset,
-		    left < q.limit ? left : q.limit);
+		check_page(j, want + q.offset, left < q.limit ? left : q.limit);
 		assert_int_equal(res.next_cursor[0] != '\0', left > q.limit);
 		json_decref(j);
 	}
@@ -268,7 +271,7 @@ pages_are_stable_under_inserts(void **state)
 
 	for (i = 0; i < 10; i++) {
 		q = i == 0 ? no_filter(Q_AUDIT_PAGE) :
-		    random_filter(Q_AUDIT_PAGE);
+			     random_filter(Q_AUDIT_PAGE);
 		if (i > 0)
 			q.before_us = rows[nrows - 1].us - 120000000;
 		q.limit = 37;
@@ -299,8 +302,7 @@ cursors_nobody_made(void **state)
 	unsigned i, k;
 
 	page_cursor_format(projector_key(p), 123456789, 42, text);
-	assert_int_equal(page_cursor_parse(text, projector_key(p), &c, &id),
-	    0);
+	assert_int_equal(page_cursor_parse(text, projector_key(p), &c, &id), 0);
 	assert_int_equal(c, 123456789);
 	assert_int_equal(id, 42);
 	assert_int_equal(page_cursor_parse(text, other, &c, &id), -1);
@@ -311,7 +313,8 @@ cursors_nobody_made(void **state)
 				continue;
 			bad[i] = (char)k;
 			assert_int_equal(page_cursor_parse(bad,
-			    projector_key(p), &c, &id), -1);
+					     projector_key(p), &c, &id),
+			    -1);
 		}
 	q.cursor = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 	query_run(db, p, &q, &res);
@@ -366,13 +369,14 @@ check_summary(const json_t *j, const size_t *want, size_t n)
 		    *decisions[k] != '\0' ? decisions[k] : "UNKNOWN", by[k]);
 	}
 	if (n == 0) {
-		assert_true(json_is_null(json_object_get(j,
-		    "latest_created_at")));
+		assert_true(
+		    json_is_null(json_object_get(j, "latest_created_at")));
 		return;
 	}
 	ax_ts_format(rows[want[0]].us, ts);
-	assert_string_equal(json_string_value(json_object_get(j,
-	    "latest_created_at")), ts);
+	assert_string_equal(json_string_value(
+				json_object_get(j, "latest_created_at")),
+	    ts);
 }
 
 static void
@@ -386,7 +390,7 @@ summaries_are_exact(void **state)
 
 	for (i = 0; i < 600; i++) {
 		q = i == 0 ? no_filter(Q_AUDIT_SUMMARY) :
-		    random_filter(Q_AUDIT_SUMMARY);
+			     random_filter(Q_AUDIT_SUMMARY);
 		j = run(&q, &res);
 		check_summary(j, want, brute(&q, want));
 		json_decref(j);
@@ -411,8 +415,8 @@ lists_are_sorted_and_exact(void **state)
 		sum = 0;
 		before = "";
 		json_array_foreach(j, i, e) {
-			name = json_string_value(json_object_get(e,
-			    k % 2 ? "action" : "decision"));
+			name = json_string_value(
+			    json_object_get(e, k % 2 ? "action" : "decision"));
 			assert_true(strcmp(name, before) > 0);
 			before = name;
 			assert_true(num(e, "count") > 0);
@@ -434,7 +438,8 @@ an_empty_database_answers(void **state)
 
 	none = projector_new(empty, &rc);
 	query_run(empty, none, &q, &res);
-	assert_string_equal(buf_str(&res.json), "{\"total\":0,"
+	assert_string_equal(buf_str(&res.json),
+	    "{\"total\":0,"
 	    "\"by_decision\":{},\"by_action\":{},\"risk_buckets\":{\"low\":0,"
 	    "\"medium\":0,\"high\":0,\"critical\":0},"
 	    "\"latest_created_at\":null}");

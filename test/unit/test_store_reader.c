@@ -49,7 +49,8 @@ every_cut_point(void **state)
 	for (step = 1; step < sizeof(text); step++) {
 		r = reader_new();
 		assert_int_equal(reader_segment(r, 1, 1,
-		    file_with("c", text, sizeof(text) - 1)), 0);
+				     file_with("c", text, sizeof(text) - 1)),
+		    0);
 		reader_seek(r, 0, 0, 1);
 		seen = 0;
 		for (cut = 0; cut < sizeof(text) - 1 + step; cut += step) {
@@ -73,8 +74,9 @@ a_seek_starts_anywhere(void **state)
 {
 	struct reader *r = reader_new();
 
-	assert_int_equal(reader_segment(r, 3, 10, file_with("s", "a\nb\nc\n",
-	    6)), 0);
+	assert_int_equal(reader_segment(r, 3, 10,
+			     file_with("s", "a\nb\nc\n", 6)),
+	    0);
 	reader_committed(r, 3, 6);
 	reader_seek(r, 3, 2, 11);
 	expect(r, "b", 3, 4);
@@ -94,8 +96,9 @@ on_to_the_next_segment(void **state)
 	/* given out of order; the first holds junk behind its last line */
 	assert_int_equal(reader_segment(r, 2, 3, file_with("t2", "c\nd\n", 4)),
 	    0);
-	assert_int_equal(reader_segment(r, 1, 1, file_with("t1",
-	    "a\nb\nJUNK\nMORE", 13)), 0);
+	assert_int_equal(reader_segment(r, 1, 1,
+			     file_with("t1", "a\nb\nJUNK\nMORE", 13)),
+	    0);
 	reader_seek(r, 0, 0, 1);
 	expect(r, "a", 1, 2);
 	expect(r, "b", 1, 4);
@@ -105,8 +108,7 @@ on_to_the_next_segment(void **state)
 	expect_end(r);
 	/* a third, while in the middle of the second, and told of before */
 	reader_committed(r, 3, 2);
-	assert_int_equal(reader_segment(r, 3, 5, file_with("t3", "e\n", 2)),
-	    0);
+	assert_int_equal(reader_segment(r, 3, 5, file_with("t3", "e\n", 2)), 0);
 	expect(r, "d", 2, 4);
 	expect(r, "e", 3, 2);
 	expect_end(r);
@@ -125,8 +127,7 @@ a_short_segment_is_left(void **state)
 
 	assert_int_equal(reader_segment(r, 1, 1, file_with("u1", "a\nb", 3)),
 	    0);
-	assert_int_equal(reader_segment(r, 2, 9, file_with("u2", "i\n", 2)),
-	    0);
+	assert_int_equal(reader_segment(r, 2, 9, file_with("u2", "i\n", 2)), 0);
 	reader_committed(r, 2, 2);
 	reader_seek(r, 1, 0, 1);
 	expect(r, "a", 1, 2);
@@ -142,16 +143,15 @@ what_is_missing_is_an_error(void **state)
 	char *big = malloc(200000);
 
 	assert_int_equal(reader_next(r, &l), 0);
-	assert_int_equal(reader_segment(r, 5, 50, file_with("w", "x\n", 2)),
-	    0);
+	assert_int_equal(reader_segment(r, 5, 50, file_with("w", "x\n", 2)), 0);
 	reader_seek(r, 6, 0, 60); /* may still come */
 	assert_int_equal(reader_next(r, &l), 0);
 	reader_seek(r, 4, 0, 40);
 	assert_int_equal(reader_next(r, &l), -1);
 	assert_int_equal(errno, ENOENT);
 	memset(big, 'x', 200000);
-	assert_int_equal(reader_segment(r, 6, 60, file_with("v", big,
-	    200000)), 0);
+	assert_int_equal(reader_segment(r, 6, 60, file_with("v", big, 200000)),
+	    0);
 	reader_committed(r, 6, 200000);
 	reader_seek(r, 6, 0, 60);
 	assert_int_equal(reader_next(r, &l), -1);

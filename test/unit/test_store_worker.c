@@ -19,10 +19,10 @@
 #include "common/setup.h"
 #include "workers/store/record.h"
 
-#define PROGRAM	 "workers/store/archillx-store"
-#define BASE_US	 UINT64_C(1767225600000000)
-#define WAIT_MS	 20000 /* most that anything may take */
-#define SLOTS	 (sizeof(struct metrics_slot))
+#define PROGRAM "workers/store/archillx-store"
+#define BASE_US UINT64_C(1767225600000000)
+#define WAIT_MS 20000 /* most that anything may take */
+#define SLOTS	(sizeof(struct metrics_slot))
 
 static struct {
 	char program[4200];
@@ -87,8 +87,8 @@ on_rows(struct ipc *c, struct ipc_msg *m, void *arg)
 	assert_int_equal(mr_end(&r), 0);
 	t.json[0] = '\0';
 	if (json != NULL)
-		assert_true(ax_strlcpy(t.json, json, sizeof(t.json)) <
-		    sizeof(t.json));
+		assert_true(
+		    ax_strlcpy(t.json, json, sizeof(t.json)) < sizeof(t.json));
 	t.nrows++;
 }
 
@@ -106,7 +106,8 @@ static struct ipc *
 channel(int fd, enum proc_role self, struct ipc **at)
 {
 	static const struct ipc_route special[] = {
-		{ MSG_READY, on_ready }, { MSG_MARK, on_mark },
+		{ MSG_READY, on_ready },
+		{ MSG_MARK, on_mark },
 		{ MSG_ROWS, on_rows },
 	};
 	static struct ipc_route routes[PROC_MAX][MSG_MAX];
@@ -172,7 +173,8 @@ send_resource(enum res_kind kind, int fd)
 	mw_u32(&b, 0);
 	mw_str(&b, "");
 	assert_int_equal(ipc_send_fds(t.parent, MSG_RESOURCE, 0, b.d, b.len,
-	    &fd, 1), 0);
+			     &fd, 1),
+	    0);
 	buf_free(&b);
 }
 
@@ -185,7 +187,8 @@ send_peer(enum proc_role role, int fd)
 	mw_u16(&b, 0);
 	mw_u64(&b, 1);
 	assert_int_equal(ipc_send_fds(t.parent, MSG_PEER, 0, b.d, b.len, &fd,
-	    1), 0);
+			     1),
+	    0);
 	buf_free(&b);
 }
 
@@ -195,7 +198,8 @@ connect_peer(enum proc_role role, struct ipc **at)
 	int sv[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
-	    sv), 0);
+			     sv),
+	    0);
 	send_peer(role, sv[1]);
 	*at = channel(sv[0], role, at);
 }
@@ -203,8 +207,10 @@ connect_peer(enum proc_role role, struct ipc **at)
 static void
 send_setup(void)
 {
-	struct worker_setup s = { .role = PROC_STORE, .epoch = 1,
-		.confinement = CF_KILL, .log_level = LOG_L_WARN,
+	struct worker_setup s = { .role = PROC_STORE,
+		.epoch = 1,
+		.confinement = CF_KILL,
+		.log_level = LOG_L_WARN,
 		.parent_pid = (uint32_t)getpid() };
 	struct buf b = BUF_INITIALIZER;
 
@@ -212,8 +218,8 @@ send_setup(void)
 	assert_int_equal(ipc_send_buf(t.parent, MSG_SETUP, 0, &b), 0);
 	buf_free(&b);
 	send_resource(RES_SLOT_OWN, dup(t.slot_fd));
-	send_resource(RES_STATE_DIR, open(scratch, O_RDONLY | O_DIRECTORY |
-	    O_CLOEXEC));
+	send_resource(RES_STATE_DIR,
+	    open(scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	send_u64(t.parent, MSG_CONF_BEGIN, 1);
 	conf_setting(SET_DB_TYPE, "sqlite");
 	conf_setting(SET_DB_NAME, "w");
@@ -227,7 +233,8 @@ start_store(void)
 	int sv[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
-	    sv), 0);
+			     sv),
+	    0);
 	if ((t.pid = fork()) == 0) {
 		if (sv[1] == 3)
 			(void)fcntl(3, F_SETFD, 0);
@@ -295,7 +302,8 @@ tell_journal_at(void)
 	uint64_t body[3] = { 1, t.size, t.seq + 1 };
 
 	assert_int_equal(ipc_send(t.audit, MSG_JOURNAL_AT, 0, body,
-	    sizeof(body)), 0);
+			     sizeof(body)),
+	    0);
 }
 
 /* Audit comes up and sends what it has, unasked and once. */
@@ -310,7 +318,8 @@ audit_up(void)
 	mw_u64(&b, 1);
 	mw_str(&b, "security_audit.jsonl");
 	assert_int_equal(ipc_send_fds(t.audit, MSG_SEGMENT_FD, 0, b.d, b.len,
-	    &fd, 1), 0);
+			     &fd, 1),
+	    0);
 	buf_free(&b);
 	tell_journal_at();
 }
@@ -325,8 +334,9 @@ play_audit(bool agrees)
 		audit_up();
 	await(&t.audit, &t.marked);
 	t.marked = false;
-	assert_int_equal(ipc_send(t.audit, MSG_MARK_VERDICT, t.mark_id, &verdict,
-	    1), 0);
+	assert_int_equal(ipc_send(t.audit, MSG_MARK_VERDICT, t.mark_id,
+			     &verdict, 1),
+	    0);
 }
 
 /* ---- front ---- */
@@ -334,7 +344,9 @@ play_audit(bool agrees)
 static enum rows_status
 ask(enum query what)
 {
-	struct query_args q = { .query = what, .limit = 5, .risk_min = -1,
+	struct query_args q = { .query = what,
+		.limit = 5,
+		.risk_min = -1,
 		.risk_max = -1 };
 	struct buf b = BUF_INITIALIZER;
 	unsigned before = t.nrows;
@@ -441,8 +453,8 @@ it_follows_and_survives_restarts(void **state)
 	}
 	assert_int_equal(peek("w.db", "SELECT count(*) FROM ah_audit_log"),
 	    (int64_t)t.seq);
-	assert_int_equal(peek("w.db",
-	    "SELECT sum(n) FROM ah_audit_rollup WHERE span = 0"),
+	assert_int_equal(
+	    peek("w.db", "SELECT sum(n) FROM ah_audit_rollup WHERE span = 0"),
 	    (int64_t)t.seq);
 }
 
@@ -457,8 +469,8 @@ killed_in_the_middle(void **state)
 	for (i = 0; i < 6; i++) {
 		start_store();
 		play_audit(true);
-		for (n = 0; n < 200 && gauge(MG_STORE_SEQ) < t.seq * (i + 1) /
-		    8; n++)
+		for (n = 0;
+		     n < 200 && gauge(MG_STORE_SEQ) < t.seq * (i + 1) / 8; n++)
 			(void)usleep(1000);
 		assert_int_equal(kill(t.pid, SIGKILL), 0);
 		(void)waitpid(t.pid, NULL, 0);
@@ -472,8 +484,9 @@ killed_in_the_middle(void **state)
 	stop_store();
 	assert_int_equal(peek("w.db", "SELECT count(*) FROM ah_audit_log"),
 	    20000);
-	assert_int_equal(peek("w.db",
-	    "SELECT sum(n) FROM ah_audit_rollup WHERE span = 1"), 20000);
+	assert_int_equal(
+	    peek("w.db", "SELECT sum(n) FROM ah_audit_rollup WHERE span = 1"),
+	    20000);
 	assert_int_equal(peek("w.db", "SELECT skipped FROM ah_projection"), 0);
 }
 
@@ -535,7 +548,7 @@ a_downgrade_is_got_over(void **state)
 	must_load(&set);
 	db = must_open("w.db");
 	if (migrate_downgrade(db, &set, "-1", &migrate_defaults, err,
-	    sizeof(err)) == -1)
+		sizeof(err)) == -1)
 		fail_msg("%s", err);
 	journal_append(5);
 	tell_journal_at();
@@ -543,7 +556,7 @@ a_downgrade_is_got_over(void **state)
 	assert_int_equal(ask(Q_MIGRATION_STATE), ROWS_OK);
 	assert_non_null(strstr(t.json, "\"status\":\"behind\""));
 	if (migrate_upgrade(db, &set, "head", &migrate_defaults, err,
-	    sizeof(err)) == -1)
+		sizeof(err)) == -1)
 		fail_msg("%s", err);
 	db_close(db);
 	migset_free(&set);
@@ -618,8 +631,8 @@ set_up(void **state)
 	t.slot_fd = memfd_create("slot", MFD_CLOEXEC);
 	if (t.slot_fd == -1 || ftruncate(t.slot_fd, SLOTS) == -1)
 		return (-1);
-	t.slot = mmap(NULL, SLOTS, PROT_READ | PROT_WRITE, MAP_SHARED,
-	    t.slot_fd, 0);
+	t.slot =
+	    mmap(NULL, SLOTS, PROT_READ | PROT_WRITE, MAP_SHARED, t.slot_fd, 0);
 	return (t.slot == MAP_FAILED ? -1 : 0);
 }
 

@@ -67,12 +67,13 @@ outcome(long nr, long a, long b, long c, long d)
 	if ((pid = fork()) == 0) {
 		load();
 		r = syscall(nr, a, b, c, d, 0, 0);
-		syscall(SYS_exit_group, r == -1 && (errno == EPERM ||
-		    errno == ENOSYS) ? errno : LET);
+		syscall(SYS_exit_group,
+		    r == -1 && (errno == EPERM || errno == ENOSYS) ? errno :
+								     LET);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return (WIFSIGNALED(status) ? 256 + WTERMSIG(status) :
-	    WEXITSTATUS(status));
+	return (
+	    WIFSIGNALED(status) ? 256 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
 static void
@@ -98,40 +99,55 @@ refused(void **state)
 		{ SYS_process_vm_readv, 1, 0, 0 },
 		{ SYS_process_vm_writev, 1, 0, 0 },
 		{ SYS_kcmp, 1, 1, 0 },
-		{ SYS_mount, 0, 0, 0 }, { SYS_umount2, 0, 0, 0 },
-		{ SYS_pivot_root, 0, 0, 0 }, { SYS_chroot, 0, 0, 0 },
+		{ SYS_mount, 0, 0, 0 },
+		{ SYS_umount2, 0, 0, 0 },
+		{ SYS_pivot_root, 0, 0, 0 },
+		{ SYS_chroot, 0, 0, 0 },
 		{ 428 /* open_tree */, 0, 0, 0 },
 		{ 429 /* move_mount */, 0, 0, 0 },
 		{ 430 /* fsopen */, 0, 0, 0 },
 		{ 442 /* mount_setattr */, 0, 0, 0 },
-		{ SYS_unshare, CLONE_NEWUSER, 0, 0 }, { SYS_unshare, 0, 0, 0 },
+		{ SYS_unshare, CLONE_NEWUSER, 0, 0 },
+		{ SYS_unshare, 0, 0, 0 },
 		{ SYS_setns, 0, 0, 0 },
 		{ 425 /* io_uring_setup */, 1, 0, 0 },
 		{ 426 /* io_uring_enter */, 0, 0, 0 },
 		{ 427 /* io_uring_register */, 0, 0, 0 },
-		{ SYS_bpf, 0, 0, 0 }, { SYS_perf_event_open, 0, 0, 0 },
+		{ SYS_bpf, 0, 0, 0 },
+		{ SYS_perf_event_open, 0, 0, 0 },
 		{ SYS_userfaultfd, 1, 0, 0 },
-		{ SYS_add_key, 0, 0, 0 }, { SYS_keyctl, 0, 0, 0 },
+		{ SYS_add_key, 0, 0, 0 },
+		{ SYS_keyctl, 0, 0, 0 },
 		{ SYS_request_key, 0, 0, 0 },
-		{ SYS_init_module, 0, 0, 0 }, { SYS_finit_module, 0, 0, 0 },
-		{ SYS_kexec_load, 0, 0, 0 }, { SYS_reboot, 0, 0, 0 },
-		{ SYS_swapon, 0, 0, 0 }, { SYS_acct, 0, 0, 0 },
-		{ SYS_settimeofday, 0, 0, 0 }, { SYS_clock_settime, 0, 0, 0 },
-		{ SYS_quotactl, 0, 0, 0 }, { SYS_syslog, 10, 0, 0 },
+		{ SYS_init_module, 0, 0, 0 },
+		{ SYS_finit_module, 0, 0, 0 },
+		{ SYS_kexec_load, 0, 0, 0 },
+		{ SYS_reboot, 0, 0, 0 },
+		{ SYS_swapon, 0, 0, 0 },
+		{ SYS_acct, 0, 0, 0 },
+		{ SYS_settimeofday, 0, 0, 0 },
+		{ SYS_clock_settime, 0, 0, 0 },
+		{ SYS_quotactl, 0, 0, 0 },
+		{ SYS_syslog, 10, 0, 0 },
 		{ SYS_open_by_handle_at, 0, 0, 0 },
 		{ SYS_name_to_handle_at, 0, 0, 0 },
 		{ SYS_fanotify_init, 0, 0, 0 },
 		{ SYS_inotify_init1, 0, 0, 0 },
-		{ SYS_vmsplice, 0, 0, 0 }, { SYS_personality, -1, 0, 0 },
-		{ SYS_seccomp, 0, 0, 0 }, { SYS_setuid, 0, 0, 0 },
-		{ SYS_setgroups, 0, 0, 0 }, { SYS_sync, 0, 0, 0 },
-		{ SYS_flock, 0, 0, 0 }, { SYS_mlockall, 1, 0, 0 },
+		{ SYS_vmsplice, 0, 0, 0 },
+		{ SYS_personality, -1, 0, 0 },
+		{ SYS_seccomp, 0, 0, 0 },
+		{ SYS_setuid, 0, 0, 0 },
+		{ SYS_setgroups, 0, 0, 0 },
+		{ SYS_sync, 0, 0, 0 },
+		{ SYS_flock, 0, 0, 0 },
+		{ SYS_mlockall, 1, 0, 0 },
 		{ 447 /* memfd_secret */, 0, 0, 0 },
 		{ 438 /* pidfd_getfd */, 0, 0, 0 },
 		{ 440 /* process_madvise */, 0, 0, 0 },
 		{ SYS_shmget, 0, 4096, 01600 },
 #ifdef SYS_modify_ldt
-		{ SYS_modify_ldt, 0, 0, 0 }, { SYS_iopl, 0, 0, 0 },
+		{ SYS_modify_ldt, 0, 0, 0 },
+		{ SYS_iopl, 0, 0, 0 },
 		{ SYS_ioperm, 0, 0, 0 },
 #endif
 		/* by their arguments */
@@ -146,7 +162,8 @@ refused(void **state)
 		{ SYS_prctl, PR_SET_SECCOMP, 2, 0 },
 		{ SYS_ioctl, 0, TIOCSTI, 0 },
 		{ SYS_ioctl, 0, TIOCLINUX, 0 },
-		{ SYS_fcntl, 0, F_SETLK, 0 }, { SYS_fcntl, 0, F_SETLEASE, 0 },
+		{ SYS_fcntl, 0, F_SETLK, 0 },
+		{ SYS_fcntl, 0, F_SETLEASE, 0 },
 		{ SYS_fcntl, 0, F_NOTIFY, 0 },
 		{ SYS_mknodat, AT_FDCWD, 0, S_IFBLK },
 		{ SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0 },
@@ -169,12 +186,17 @@ allowed(void **state)
 	static const struct {
 		long nr, a, b, c;
 	} t[] = {
-		{ SYS_getpid, 0, 0, 0 }, { SYS_read, -1, 0, 0 },
-		{ SYS_openat, AT_FDCWD, 0, 0 }, { SYS_execve, 0, 0, 0 },
+		{ SYS_getpid, 0, 0, 0 },
+		{ SYS_read, -1, 0, 0 },
+		{ SYS_openat, AT_FDCWD, 0, 0 },
+		{ SYS_execve, 0, 0, 0 },
 		{ SYS_socket, AF_UNIX, SOCK_STREAM, 0 },
-		{ SYS_fcntl, 0, F_GETFL, 0 }, { SYS_ioctl, 0, FIONREAD, 0 },
-		{ SYS_prctl, PR_GET_NAME, 0, 0 }, { SYS_futex, 0, 0, 0 },
-		{ SYS_kill, 0, 0, 0 }, { SYS_memfd_create, 0, 0, 0 },
+		{ SYS_fcntl, 0, F_GETFL, 0 },
+		{ SYS_ioctl, 0, FIONREAD, 0 },
+		{ SYS_prctl, PR_GET_NAME, 0, 0 },
+		{ SYS_futex, 0, 0, 0 },
+		{ SYS_kill, 0, 0, 0 },
+		{ SYS_memfd_create, 0, 0, 0 },
 		{ SYS_mknodat, AT_FDCWD, 0, S_IFIFO },
 		{ SYS_clone, SIGCHLD | CLONE_FS, 0, 0 },
 	};
@@ -195,8 +217,10 @@ call_int80(void)
 {
 	long r;
 
-	__asm__ volatile("int $0x80" : "=a"(r) : "a"(20 /* getpid */) :
-	    "memory", "cc");
+	__asm__ volatile("int $0x80"
+			 : "=a"(r)
+			 : "a"(20 /* getpid */)
+			 : "memory", "cc");
 	_exit(LET);
 }
 
@@ -224,8 +248,8 @@ other_architectures(void **state)
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_true(WIFSIGNALED(status));
 		/* SIGSEGV: a kernel without 32-bit emulation */
-		assert_true(WTERMSIG(status) == SIGSYS ||
-		    WTERMSIG(status) == SIGSEGV);
+		assert_true(
+		    WTERMSIG(status) == SIGSYS || WTERMSIG(status) == SIGSEGV);
 	}
 }
 #endif

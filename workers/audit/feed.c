@@ -89,7 +89,8 @@ judge_mark(struct feed *f)
 		agrees = memcmp(ours, f->mark.leaf, sizeof(ours)) == 0;
 	if (!agrees)
 		log_warnx("feed: the store's line %llu is not ours: it will "
-		    "be rebuilt", (unsigned long long)f->mark.seq);
+			  "be rebuilt",
+		    (unsigned long long)f->mark.seq);
 	(void)ipc_send(f->store, MSG_MARK_VERDICT, f->mark.id, &agrees, 1);
 }
 

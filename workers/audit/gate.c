@@ -20,9 +20,9 @@
 #include "workers/audit/gpriv.h"
 #include "workers/audit/gtext.h"
 
-#define EXEC_GRACE_US  10000000u
-#define FILE_LIMIT_US  30000000u
-#define DRAIN_GIVE_UP  10000000u /* with a journal that cannot be written */
+#define EXEC_GRACE_US 10000000u
+#define FILE_LIMIT_US 30000000u
+#define DRAIN_GIVE_UP 10000000u /* with a journal that cannot be written */
 
 #define INTERRUPTED_NOTE "may have run, fully or in part"
 
@@ -206,9 +206,11 @@ replay_decision(struct gate *g, const struct line_view *v)
 	slice_copy(v->idem_body, body, sizeof(body));
 	if (strlen(p->idem_key) != 64)
 		p->idem_key[0] = '\0';
-	if (p->idem_key[0] == '\0' || idems_put(&g->idems, p->idem_key, body,
-	    p->number, time_of(v)) != NULL)
-		r = permits_find(&g->permits, p->number) != NULL ? -1 :
+	if (p->idem_key[0] == '\0' ||
+	    idems_put(&g->idems, p->idem_key, body, p->number, time_of(v)) !=
+		NULL)
+		r = permits_find(&g->permits, p->number) != NULL ?
+		    -1 :
 		    permits_add(&g->permits, p);
 	if (r == -1)
 		permit_free(p);
@@ -219,8 +221,7 @@ replay_decision(struct gate *g, const struct line_view *v)
 static bool
 context_has(const struct line_view *v, const char *what)
 {
-	return (memmem(v->context.p, v->context.n, what, strlen(what)) !=
-	    NULL);
+	return (memmem(v->context.p, v->context.n, what, strlen(what)) != NULL);
 }
 
 static int
@@ -384,8 +385,8 @@ gate_is_open(const struct gate *g)
 static uint64_t
 room_needed(const struct gate *g)
 {
-	return ((g->permits.n + 1) * (uint64_t)LINE_OUTCOME_MAX +
-	    LINE_MAX_BYTES);
+	return (
+	    (g->permits.n + 1) * (uint64_t)LINE_OUTCOME_MAX + LINE_MAX_BYTES);
 }
 
 bool
@@ -438,8 +439,7 @@ record_no_space(struct gate *g)
 static void
 retry_space(struct gate *g)
 {
-	if (!g->nospace ||
-	    journal_room_again(g->journal, room_needed(g)) == -1)
+	if (!g->nospace || journal_room_again(g->journal, room_needed(g)) == -1)
 		return;
 	g->nospace = false;
 	log_info("gate: there is room again after %.1f s",
@@ -524,7 +524,7 @@ repair(struct gate *g)
 	if (journal_repair(g->journal) == -1) {
 		if (journal_state(g->journal) == JOURNAL_DAMAGED)
 			fatalx("journal: %s: stop, keep %s and what is in "
-			    "archive/, and look at the disk",
+			       "archive/, and look at the disk",
 			    journal_why(g->journal), JOURNAL_NAME);
 		count(g);
 		return;
@@ -549,7 +549,8 @@ watch_deadlines(struct gate *g)
 		    now < p->deadline)
 			continue;
 		log_warnx("gate: permit %" PRIu64 " (%s): its executor is "
-		    "silent", p->number, p->skill);
+			  "silent",
+		    p->number, p->skill);
 		p->deadline = 0;
 		g->ops->overdue(g->arg, p->runtime, p->number);
 		return; /* that ends this life */

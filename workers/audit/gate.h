@@ -68,8 +68,8 @@ void gate_conf_free(struct gate_conf *);
 struct gate;
 
 /* `conf` is taken over. NULL with ENOMEM. */
-struct gate *gate_new(const struct gate_ops *, void *arg,
-    struct metrics_slot *, struct gate_conf *conf, uint64_t epoch);
+struct gate *gate_new(const struct gate_ops *, void *arg, struct metrics_slot *,
+    struct gate_conf *conf, uint64_t epoch);
 void gate_free(struct gate *);
 void gate_configure(struct gate *, struct gate_conf *);
 

@@ -27,7 +27,7 @@ struct reply {
 	uint64_t id;
 	struct gate_result result; /* its texts are the copies below */
 	char *reason, *output, *error, *detail;
-	char *flag;		   /* skill to switch, or NULL */
+	char *flag; /* skill to switch, or NULL */
 	bool flag_value;
 };
 
@@ -116,8 +116,8 @@ reply_now(void *arg, bool ok, uint64_t seq)
 	struct gate *g = w->g;
 
 	if (ok) {
-		if (w->flag != NULL && flags_set(&g->flags, w->flag,
-		    w->flag_value) == -1)
+		if (w->flag != NULL &&
+		    flags_set(&g->flags, w->flag, w->flag_value) == -1)
 			fatalx("gate: out of memory for a flag");
 		w->result.seq = seq;
 		gate_answer(g, &w->origin, w->id, &w->result);
@@ -176,7 +176,8 @@ deny_acl(struct asking *a, const char *rule)
 {
 	struct buf b = BUF_INITIALIZER;
 	const struct gate_result r = { .status = GS_ACL_DENIED,
-		.reason = rule, .elapsed_us = ax_mono_us() - a->started };
+		.reason = rule,
+		.elapsed_us = ax_mono_us() - a->started };
 	struct line l = {
 		.kind = LK_EVENT,
 		.action = "skill_access_denied",
@@ -201,11 +202,14 @@ deny_acl(struct asking *a, const char *rule)
 static void
 deny_disabled(struct asking *a)
 {
-	static const char error[] = "code_exec disabled by policy: set "
+	static const char error[] =
+	    "code_exec disabled by policy: set "
 	    "ARCHILLX_ENABLE_CODE_EXEC=yes and reload to enable it";
 	struct buf out = BUF_INITIALIZER, ctx = BUF_INITIALIZER;
-	struct gate_result r = { .status = GS_DONE, .error = error,
-		.decision = "BLOCKED", .risk_score = 95,
+	struct gate_result r = { .status = GS_DONE,
+		.error = error,
+		.decision = "BLOCKED",
+		.risk_score = 95,
 		.reason = "disabled" };
 	struct line l = {
 		.kind = LK_EVENT,
@@ -240,7 +244,8 @@ refuse_inputs(struct asking *a, json_t *errors)
 {
 	char *text = json_dumps(errors, JSON_COMPACT);
 	const struct gate_result r = { .status = GS_INPUT_INVALID,
-		.detail = text, .elapsed_us = ax_mono_us() - a->started };
+		.detail = text,
+		.elapsed_us = ax_mono_us() - a->started };
 
 	metric_inc(a->g->slot, MC_SKILL_INVALID);
 	gate_answer(a->g, a->origin, a->id, &r);
@@ -251,8 +256,9 @@ refuse_inputs(struct asking *a, json_t *errors)
 static void
 refuse_input(struct asking *a, const char *type, const char *msg)
 {
-	refuse_inputs(a, json_pack("[{s:s, s:[s,s], s:s, s:{}}]", "type", type,
-	    "loc", "body", "inputs", "msg", msg, "ctx"));
+	refuse_inputs(a,
+	    json_pack("[{s:s, s:[s,s], s:s, s:{}}]", "type", type, "loc",
+		"body", "inputs", "msg", msg, "ctx"));
 }
 
 /* Parses and checks the inputs; false: answered. */
@@ -328,14 +334,14 @@ seen_before(struct asking *a)
 
 	if (a->req->idem_key == NULL)
 		return (false);
-	idem_digest_key(a->actor, INVOKE_ROUTE, a->req->idem_key,
-	    a->idem_key);
+	idem_digest_key(a->actor, INVOKE_ROUTE, a->req->idem_key, a->idem_key);
 	idem_digest_body(a->req->skill, a->req->inputs, a->idem_body);
 	e = idems_find(&a->g->idems, a->idem_key, ax_real_us());
 	if (e == NULL)
 		return (false);
 	if (strcmp(e->body, a->idem_body) != 0)
-		refuse_input(a, "idempotency_key_reused", "this "
+		refuse_input(a, "idempotency_key_reused",
+		    "this "
 		    "Idempotency-Key came with another request before");
 	else if (e->state == IDEM_RUNNING)
 		join(a, e);
@@ -387,8 +393,9 @@ enter_permit(struct asking *a, struct permit *p, uint64_t seq)
 	p->number = seq;
 	if (permits_add(&g->permits, p) == -1)
 		fatalx("gate: out of memory for a permit");
-	if (p->idem_key[0] != '\0' && idems_put(&g->idems, p->idem_key,
-	    a->idem_body, seq, ax_real_us()) == NULL)
+	if (p->idem_key[0] != '\0' &&
+	    idems_put(&g->idems, p->idem_key, a->idem_body, seq,
+		ax_real_us()) == NULL)
 		fatalx("gate: out of memory for a key");
 }
 
@@ -456,14 +463,22 @@ decide(struct asking *a)
 	struct gov_verdict v;
 	char action[128];
 	const struct gov_request gr = { .action = action,
-		.skill = a->skill->name, .source = source, .role = a->role,
-		.inputs = a->inputs, .base = c->files_root[0] != '\0' ?
-		c->files_root : NULL };
-	const struct decision_facts f = { .skill = a->skill, .source = source,
-		.role = a->role, .address = a->req->address,
-		.inputs = a->inputs, .verdict = &v, .policy = c->policy };
-	struct line l = { .kind = LK_DECISION, .action = action,
-		.actor = a->actor, .request_id = a->req->request_id };
+		.skill = a->skill->name,
+		.source = source,
+		.role = a->role,
+		.inputs = a->inputs,
+		.base = c->files_root[0] != '\0' ? c->files_root : NULL };
+	const struct decision_facts f = { .skill = a->skill,
+		.source = source,
+		.role = a->role,
+		.address = a->req->address,
+		.inputs = a->inputs,
+		.verdict = &v,
+		.policy = c->policy };
+	struct line l = { .kind = LK_DECISION,
+		.action = action,
+		.actor = a->actor,
+		.request_id = a->req->request_id };
 
 	(void)snprintf(action, sizeof(action), "%s:execute_skill:%s", source,
 	    a->skill->name);
@@ -537,8 +552,9 @@ ask_invoke(struct asking *a)
 	if (!flags_enabled(&a->g->flags, a->skill)) {
 		metric_inc(a->g->slot, MC_SKILL_DISABLED);
 		refuse(a, GS_SKILL_DISABLED);
-	} else if (c->acl && (rule = skill_acl(a->skill, a->role,
-	    gate_source_name(a->req->source))) != NULL) {
+	} else if (c->acl &&
+	    (rule = skill_acl(a->skill, a->role,
+		 gate_source_name(a->req->source))) != NULL) {
 		deny_acl(a, rule);
 	} else if (!seen_before(a) && take_inputs(a)) {
 		if (a->skill->runtime == RUN_CODE && !c->code_exec)
@@ -552,7 +568,10 @@ void
 gate_request(struct gate *g, const struct origin *o, uint64_t id,
     const struct gate_request *req)
 {
-	struct asking a = { .g = g, .origin = o, .id = id, .req = req,
+	struct asking a = { .g = g,
+		.origin = o,
+		.id = id,
+		.req = req,
 		.started = ax_mono_us() };
 
 	if (!identify(&a))

@@ -141,10 +141,13 @@ reload_context(struct buf *b, const json_t *changes, uint64_t generation)
 static void
 ctl_reload(const struct ctl *c)
 {
-	const struct gate_result r = { .status = GS_CHANGED, .success = 1,
+	const struct gate_result r = { .status = GS_CHANGED,
+		.success = 1,
 		.output = "{}" };
-	struct line l = { .kind = LK_EVENT, .action = "config_reload",
-		.decision = "APPROVED", .actor = c->actor };
+	struct line l = { .kind = LK_EVENT,
+		.action = "config_reload",
+		.decision = "APPROVED",
+		.actor = c->actor };
 	struct buf b = BUF_INITIALIZER;
 
 	reload_context(&b, c->args, c->g->conf->generation);
@@ -155,8 +158,8 @@ ctl_reload(const struct ctl *c)
 }
 
 void
-gate_ctl(struct gate *g, const struct origin *o, uint64_t id,
-    const char *actor, const char *verb, const char *args)
+gate_ctl(struct gate *g, const struct origin *o, uint64_t id, const char *actor,
+    const char *verb, const char *args)
 {
 	static const struct {
 		const char *verb;
@@ -167,7 +170,10 @@ gate_ctl(struct gate *g, const struct origin *o, uint64_t id,
 		{ "reload", ctl_reload },
 	};
 	json_t *o_args = json_loads(args, JSON_REJECT_DUPLICATES, NULL);
-	const struct ctl c = { .g = g, .origin = o, .id = id, .actor = actor,
+	const struct ctl c = { .g = g,
+		.origin = o,
+		.id = id,
+		.actor = actor,
 		.args = o_args };
 	size_t i;
 
@@ -180,7 +186,8 @@ gate_ctl(struct gate *g, const struct origin *o, uint64_t id,
 	else if (!gate_is_open(g)) {
 		/* A reload has happened already; its line comes later. */
 		g->missed_reload |= verbs[i].fn == ctl_reload;
-		ctl_error(&c, GS_UNAVAILABLE, "the gate is closed: nothing "
+		ctl_error(&c, GS_UNAVAILABLE,
+		    "the gate is closed: nothing "
 		    "can be recorded now, so nothing was changed");
 	} else
 		verbs[i].fn(&c);
@@ -202,7 +209,8 @@ record_event(struct gate *g, enum audit_event e, const char *address,
 		[AE_FORBIDDEN] = { "forbidden", 50 },
 	};
 	struct buf b = BUF_INITIALIZER;
-	struct line l = { .kind = LK_EVENT, .decision = "WARNED",
+	struct line l = { .kind = LK_EVENT,
+		.decision = "WARNED",
 		.request_id = request_id };
 	struct jw w;
 
@@ -240,8 +248,10 @@ gate_audit_event(struct gate *g, enum audit_event e, const char *address,
 static void
 record_missed_reload(struct gate *g)
 {
-	struct line l = { .kind = LK_EVENT, .action = "config_reload",
-		.decision = "APPROVED", .actor = "os:parent",
+	struct line l = { .kind = LK_EVENT,
+		.action = "config_reload",
+		.decision = "APPROVED",
+		.actor = "os:parent",
 		.reason = "recorded late: the gate was closed" };
 	struct buf b = BUF_INITIALIZER;
 

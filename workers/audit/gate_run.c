@@ -29,7 +29,8 @@ count_end(struct gate *g, const struct permit *p)
 	metric_observe_us(g->slot, MH_SKILL, ax_mono_us() - p->started);
 	if (registry_find(g->conf->skills, p->skill, &i) != NULL)
 		__atomic_fetch_add(&g->slot->skill[i][p->success ? MS_SUCCESS :
-		    MS_FAILURE], 1, __ATOMIC_RELAXED);
+								   MS_FAILURE],
+		    1, __ATOMIC_RELAXED);
 }
 
 static void
@@ -77,8 +78,8 @@ remember(struct gate *g, const struct permit *p, const struct gate_result *r)
 		return;
 	}
 	gate_result_put(&b, r);
-	idems_end(&g->idems, p->idem_key, p->number, IDEM_DONE, p->success,
-	    b.d, b.err ? 0 : b.len);
+	idems_end(&g->idems, p->idem_key, p->number, IDEM_DONE, p->success, b.d,
+	    b.err ? 0 : b.len);
 	buf_free(&b);
 }
 
@@ -90,10 +91,10 @@ outcome_action(const struct permit *p, char *out, size_t size)
 	bool done = p->success || p->end == END_NONZERO;
 
 	if (p->sandboxed)
-		return (done ? "sandbox_execute_done" :
-		    "sandbox_execute_failed");
-	(void)snprintf(out, size, "%s:%s", p->success ? "skill_done" :
-	    "skill_failed", p->skill);
+		return (
+		    done ? "sandbox_execute_done" : "sandbox_execute_failed");
+	(void)snprintf(out, size, "%s:%s",
+	    p->success ? "skill_done" : "skill_failed", p->skill);
 	return (out);
 }
 
@@ -112,9 +113,10 @@ gate_record_outcome(struct permit *p)
 	};
 
 	l.action = p->recovered ? "run_interrupted" :
-	    outcome_action(p, action, sizeof(action));
-	l.reason = p->recovered ? "interrupted" : p->success ? NULL :
-	    end_state_name(p->end);
+				  outcome_action(p, action, sizeof(action));
+	l.reason = p->recovered ? "interrupted" :
+	    p->success		? NULL :
+				  end_state_name(p->end);
 	l.context = buf_str(&p->context);
 	l.context_len = p->context.len;
 	if (p->state == PERMIT_KEPT)
@@ -139,8 +141,10 @@ not_recorded(struct permit *p)
 	struct gate *g = p->gate;
 	const struct gate_result r = { .status = GS_NOT_RECORDED,
 		.decision = gov_decision_name(p->decision),
-		.risk_score = (uint32_t)p->risk_score, .reason = p->reason,
-		.permit = p->number, .seq = p->number,
+		.risk_score = (uint32_t)p->risk_score,
+		.reason = p->reason,
+		.permit = p->number,
+		.seq = p->number,
 		.elapsed_us = ax_mono_us() - p->started };
 
 	p->state = PERMIT_KEPT;
@@ -210,12 +214,12 @@ operation_of(const char *text)
 
 	text += strspn(text, " \t\r\n");
 	n = strcspn(text, " \t\r\n");
-	if (n >= sizeof(lower) || text[n + strspn(text + n, " \t\r\n")] !=
-	    '\0')
+	if (n >= sizeof(lower) || text[n + strspn(text + n, " \t\r\n")] != '\0')
 		return (FOP_MAX);
 	for (i = 0; i < n; i++)
 		lower[i] = text[i] >= 'A' && text[i] <= 'Z' ?
-		    (char)(text[i] - 'A' + 'a') : text[i];
+		    (char)(text[i] - 'A' + 'a') :
+		    text[i];
 	lower[n] = '\0';
 	return (file_op_parse(lower));
 }
@@ -248,8 +252,9 @@ start_files(struct permit *p)
 	const json_t *content = json_object_get(p->args, "content");
 
 	metric_inc(g->slot, MC_FILE_OPS);
-	return (g->ops->file_op(g->arg, p->number, operation_of(
-	    json_string_value(json_object_get(p->args, "operation"))),
+	return (g->ops->file_op(g->arg, p->number,
+	    operation_of(
+		json_string_value(json_object_get(p->args, "operation"))),
 	    json_string_value(json_object_get(p->args, "path")),
 	    json_string_value(content), json_string_length(content)));
 }
@@ -259,7 +264,9 @@ start_sandbox(struct permit *p)
 {
 	struct gate *g = p->gate;
 	const struct exec_request e = { .permit = p->number,
-		.epoch = g->epoch, .skill = p->skill, .inputs = p->inputs,
+		.epoch = g->epoch,
+		.skill = p->skill,
+		.inputs = p->inputs,
 		.request_id = p->request_id != NULL ? p->request_id : "" };
 
 	return (g->ops->exec(g->arg, &e));
@@ -335,13 +342,13 @@ take_program_output(struct permit *p, const struct exec_done *d)
 	json_t *v, *e;
 	char *text;
 
-	v = json_loadb(d->out, d->out_len, JSON_DECODE_ANY |
-	    JSON_REJECT_DUPLICATES, NULL);
+	v = json_loadb(d->out, d->out_len,
+	    JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
 	if (v == NULL) {
 		p->success = false;
 		p->error = strdup(d->stdout_total > d->out_len ?
-		    "the program's answer is longer than max_stdout" :
-		    "the program's answer is not JSON");
+			"the program's answer is longer than max_stdout" :
+			"the program's answer is not JSON");
 		return;
 	}
 	e = json_object_get(v, "error");

@@ -20,7 +20,7 @@ struct gate {
 	void *arg;
 	struct metrics_slot *slot;
 	struct gate_conf *conf;
-	struct journal *journal; /* NULL until attached */
+	struct journal *journal;   /* NULL until attached */
 	struct journal_stats seen; /* already in the metrics */
 	uint64_t epoch;
 

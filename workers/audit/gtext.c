@@ -280,8 +280,8 @@ gtext_exec_output(struct buf *b, const struct exec_done *d, bool success,
 	put_output(&w, "stdout", d->out, d->out_len);
 	put_output(&w, "stderr", d->err, d->err_len);
 	jw_kint(&w, "exit_code", d->exit_code);
-	jw_kbool(&w, "truncated", d->stdout_total > d->out_len ||
-	    d->stderr_total > d->err_len);
+	jw_kbool(&w, "truncated",
+	    d->stdout_total > d->out_len || d->stderr_total > d->err_len);
 	jw_kbool(&w, "worker_mode", true);
 	jw_kstr(&w, "backend", d->backend);
 	jw_kstr(&w, "run_id", d->run_id);

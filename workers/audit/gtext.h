@@ -35,8 +35,8 @@ void gtext_exec_output(struct buf *, const struct exec_done *, bool success,
     const char *error);
 /* What the contract says went wrong; NULL when nothing did. Static or in
  * `scratch`. */
-const char *gtext_exec_error(const struct exec_done *, char *scratch,
-    size_t size);
+const char *
+gtext_exec_error(const struct exec_done *, char *scratch, size_t size);
 void gtext_file_context(struct buf *, const char *skill, bool ok,
     const char *text, uint64_t wall_us);
 /* The end of a run that no executor reported: `state` and why. */
@@ -46,7 +46,7 @@ void gtext_end_context(struct buf *, const char *skill, const char *state,
 void gtext_denied_context(struct buf *, const char *skill, const char *role,
     const char *source, const char *address);
 /* The output object of code_exec switched off by policy. */
-void gtext_disabled_output(struct buf *, const char *backend,
-    const char *error, const char *run_id);
+void gtext_disabled_output(struct buf *, const char *backend, const char *error,
+    const char *run_id);
 
 #endif

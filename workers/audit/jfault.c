@@ -19,13 +19,30 @@
 #include "workers/audit/jfault.h"
 
 enum op {
-	OP_WRITE, OP_FDATASYNC, OP_FSYNC, OP_FTRUNCATE, OP_FALLOCATE,
-	OP_RENAME, OP_OPEN, OP_UNLINK, OP_MKDIR, OP_READ, OP_MAX
+	OP_WRITE,
+	OP_FDATASYNC,
+	OP_FSYNC,
+	OP_FTRUNCATE,
+	OP_FALLOCATE,
+	OP_RENAME,
+	OP_OPEN,
+	OP_UNLINK,
+	OP_MKDIR,
+	OP_READ,
+	OP_MAX
 };
 
 static const char *const op_names[OP_MAX] = {
-	"write", "fdatasync", "fsync", "ftruncate", "fallocate", "rename",
-	"open", "unlink", "mkdir", "read",
+	"write",
+	"fdatasync",
+	"fsync",
+	"ftruncate",
+	"fallocate",
+	"rename",
+	"open",
+	"unlink",
+	"mkdir",
+	"read",
 };
 
 struct rule {
@@ -59,10 +76,17 @@ static const struct {
 	const char *name;
 	int err;
 } errors[] = {
-	{ "EIO", EIO }, { "ENOSPC", ENOSPC }, { "EDQUOT", EDQUOT },
-	{ "EINTR", EINTR }, { "EROFS", EROFS }, { "EACCES", EACCES },
-	{ "EMFILE", EMFILE }, { "EEXIST", EEXIST }, { "ENOMEM", ENOMEM },
-	{ "EINVAL", EINVAL }, { "EOPNOTSUPP", EOPNOTSUPP },
+	{ "EIO", EIO },
+	{ "ENOSPC", ENOSPC },
+	{ "EDQUOT", EDQUOT },
+	{ "EINTR", EINTR },
+	{ "EROFS", EROFS },
+	{ "EACCES", EACCES },
+	{ "EMFILE", EMFILE },
+	{ "EEXIST", EEXIST },
+	{ "ENOMEM", ENOMEM },
+	{ "EINVAL", EINVAL },
+	{ "EOPNOTSUPP", EOPNOTSUPP },
 };
 
 static int

@@ -66,8 +66,8 @@ jio_sync_dir(const struct jio *io, int dirfd, const char *path)
 {
 	int fd, saved;
 
-	fd = io->openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-	    O_CLOEXEC, 0);
+	fd = io->openat(dirfd, path,
+	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (fd == -1)
 		return (-1);
 	if (io->fsync(fd) == -1) {

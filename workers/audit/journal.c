@@ -207,8 +207,7 @@ journal_commit(struct journal *j)
 		return (refuse_batch(j));
 	}
 	batch_durable(j, started);
-	if (journal_active(j)->committed >= j->rotate_at &&
-	    j->waiting.n == 0)
+	if (journal_active(j)->committed >= j->rotate_at && j->waiting.n == 0)
 		journal_rotate(j);
 	return (0);
 }
@@ -223,12 +222,12 @@ journal_reserve(struct journal *j, uint64_t end)
 	if (j->no_reserve || end <= j->reserved)
 		return (0);
 	while (j->io->fallocate(j->fd, FALLOC_FL_KEEP_SIZE, (off_t)from,
-	    (off_t)(end - from)) == -1) {
+		   (off_t)(end - from)) == -1) {
 		if (errno == EINTR)
 			continue;
 		if (errno == EOPNOTSUPP || errno == ENOSYS) {
 			log_warnx("journal: the file system reserves no "
-			    "space; a full disk is noticed when writing");
+				  "space; a full disk is noticed when writing");
 			j->no_reserve = true;
 			return (0);
 		}

@@ -26,10 +26,10 @@ struct journal;
 
 struct journal_conf {
 	const struct jio *io;
-	int dirfd;	     /* EVIDENCE_DIR; may be O_PATH; not taken over */
-	const char *node;    /* not copied */
-	uint64_t reserve;    /* bytes kept allocated ahead */
-	uint64_t max_bytes;  /* a segment rotates above it */
+	int dirfd;	      /* EVIDENCE_DIR; may be O_PATH; not taken over */
+	const char *node;     /* not copied */
+	uint64_t reserve;     /* bytes kept allocated ahead */
+	uint64_t max_bytes;   /* a segment rotates above it */
 	uint64_t replay_from; /* first seq to hand to `visit`; 0: all */
 };
 
@@ -76,8 +76,8 @@ typedef void (*journal_done)(void *arg, bool ok, uint64_t seq);
  * A line with permit UINT64_MAX gets its own seq as permit.
  */
 #define PERMIT_IS_SEQ UINT64_MAX
-uint64_t journal_append(struct journal *, const struct line *, journal_done,
-    void *arg);
+uint64_t
+journal_append(struct journal *, const struct line *, journal_done, void *arg);
 /* Lines that wait for a commit. */
 size_t journal_pending(const struct journal *);
 /*
@@ -98,7 +98,7 @@ int journal_repair(struct journal *);
 enum journal_state journal_state(const struct journal *);
 /* "write: No space left on device"; "" when nothing is wrong. */
 const char *journal_why(const struct journal *);
-uint64_t journal_seq(const struct journal *); /* last durable; 0: none */
+uint64_t journal_seq(const struct journal *);	    /* last durable; 0: none */
 uint64_t journal_committed(const struct journal *); /* of the last segment */
 size_t journal_nsegments(const struct journal *);
 const struct segment *journal_segment(const struct journal *, size_t i);

@@ -42,16 +42,19 @@ scan_line(void *arg, const char *s, size_t n, uint64_t at)
 		return (-1);
 	}
 	if (sc->expect != 0 && v.seq != sc->expect) {
-		(void)snprintf(sc->err, sc->errlen, "byte %" PRIu64 ": line "
-		    "%" PRIu64 " where line %" PRIu64 " belongs", at, v.seq,
-		    sc->expect);
+		(void)snprintf(sc->err, sc->errlen,
+		    "byte %" PRIu64 ": line "
+		    "%" PRIu64 " where line %" PRIu64 " belongs",
+		    at, v.seq, sc->expect);
 		return (-1);
 	}
 	sc->expect = v.seq + 1;
 	if (v.seq >= sc->j->conf.replay_from && sc->visit != NULL &&
 	    sc->visit(sc->arg, &v) == -1) {
-		(void)snprintf(sc->err, sc->errlen, "byte %" PRIu64 ": line "
-		    "%" PRIu64 " cannot be taken in", at, v.seq);
+		(void)snprintf(sc->err, sc->errlen,
+		    "byte %" PRIu64 ": line "
+		    "%" PRIu64 " cannot be taken in",
+		    at, v.seq);
 		return (-1);
 	}
 	/* s is followed by its newline. */
@@ -82,7 +85,8 @@ line_behind(const struct journal *j, uint64_t at, uint64_t size)
 
 	/* A ragged stretch is longer than a line: look behind it. */
 	while ((r = segment_scan(j->io, j->fd, at, size, is_line, &found,
-	    &stop)) == SCAN_RAGGED && size - stop > LINE_MAX_BYTES)
+		    &stop)) == SCAN_RAGGED &&
+	    size - stop > LINE_MAX_BYTES)
 		at = stop + LINE_MAX_BYTES;
 	return (found || r == SCAN_ERROR);
 }
@@ -96,8 +100,9 @@ copy_bytes(const struct jio *io, int from, uint64_t at, uint64_t end, int to)
 	ssize_t r = 0;
 
 	while (b != NULL && at < end) {
-		r = io->pread(from, b, end - at < COPY_CHUNK ?
-		    (size_t)(end - at) : COPY_CHUNK, (off_t)at);
+		r = io->pread(from, b,
+		    end - at < COPY_CHUNK ? (size_t)(end - at) : COPY_CHUNK,
+		    (off_t)at);
 		if (r <= 0 || jio_write_all(io, to, b, (size_t)r) == -1)
 			break;
 		at += (uint64_t)r;
@@ -113,11 +118,12 @@ keep_tail(struct journal *j, uint64_t at, uint64_t size)
 	char name[128];
 	int fd, r;
 
-	(void)snprintf(name, sizeof(name), JOURNAL_RECOVERED
-	    "/security_audit.%08" PRIu64 ".%" PRIu64 ".%" PRIu64 ".tail",
+	(void)snprintf(name, sizeof(name),
+	    JOURNAL_RECOVERED "/security_audit.%08" PRIu64 ".%" PRIu64
+			      ".%" PRIu64 ".tail",
 	    journal_active(j)->num, at, ax_real_us());
-	fd = io->openat(j->dirfd, name, O_WRONLY | O_CREAT | O_EXCL |
-	    O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = io->openat(j->dirfd, name,
+	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd == -1)
 		return (-1);
 	r = copy_bytes(io, j->fd, at, size, fd);
@@ -128,7 +134,8 @@ keep_tail(struct journal *j, uint64_t at, uint64_t size)
 		r = jio_sync_dir(io, j->dirfd, JOURNAL_RECOVERED);
 	if (r == 0) {
 		log_warnx("journal: %" PRIu64 " bytes behind the last line "
-		    "are kept in %s", size - at, name);
+			  "are kept in %s",
+		    size - at, name);
 		(void)ax_strlcpy(j->moved, name, sizeof(j->moved));
 	}
 	return (r);
@@ -140,9 +147,11 @@ cut_tail(struct scan *sc, uint64_t at, uint64_t size)
 	struct journal *j = sc->j;
 
 	if (line_behind(j, at, size)) {
-		(void)snprintf(sc->err, sc->errlen, "byte %" PRIu64 ": not a "
+		(void)snprintf(sc->err, sc->errlen,
+		    "byte %" PRIu64 ": not a "
 		    "line, and valid lines follow: the journal is damaged in "
-		    "the middle", at);
+		    "the middle",
+		    at);
 		return (-1);
 	}
 	if (keep_tail(j, at, size) == -1 ||
@@ -203,8 +212,8 @@ scan_closed(struct scan *sc, const struct segment *s)
 	uint64_t at;
 	int fd, r;
 
-	fd = io->openat(sc->j->dirfd, s->name, O_RDONLY | O_NOFOLLOW |
-	    O_CLOEXEC, 0);
+	fd = io->openat(sc->j->dirfd, s->name,
+	    O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (fd == -1) {
 		(void)snprintf(sc->err, sc->errlen, "%s", strerror(errno));
 		return (name_error(sc, s));
@@ -217,8 +226,10 @@ scan_closed(struct scan *sc, const struct segment *s)
 	if (r == SCAN_ERROR)
 		(void)snprintf(sc->err, sc->errlen, "%s", strerror(errno));
 	else if (r == SCAN_RAGGED || sc->shape)
-		(void)snprintf(sc->err, sc->errlen, "byte %" PRIu64 ": not a "
-		    "journal line", at);
+		(void)snprintf(sc->err, sc->errlen,
+		    "byte %" PRIu64 ": not a "
+		    "journal line",
+		    at);
 	return (name_error(sc, s));
 }
 
@@ -252,8 +263,8 @@ open_active(struct journal *j, uint64_t *size, char *err, size_t errlen)
 {
 	struct stat st;
 
-	j->fd = j->io->openat(j->dirfd, JOURNAL_NAME, O_RDWR | O_APPEND |
-	    O_NOFOLLOW | O_CLOEXEC, 0);
+	j->fd = j->io->openat(j->dirfd, JOURNAL_NAME,
+	    O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (j->fd == -1 && errno == ENOENT) {
 		*size = 0;
 		if (journal_create(j) == 0)
@@ -269,8 +280,8 @@ open_active(struct journal *j, uint64_t *size, char *err, size_t errlen)
 		return (-1);
 	}
 	if (!S_ISREG(st.st_mode)) {
-		(void)snprintf(err, errlen, JOURNAL_NAME
-		    ": not a regular file");
+		(void)snprintf(err, errlen,
+		    JOURNAL_NAME ": not a regular file");
 		return (-1);
 	}
 	(void)posix_fadvise(j->fd, 0, 0, POSIX_FADV_DONTNEED);
@@ -300,8 +311,10 @@ load_segments(struct journal *j, uint64_t *size, char *err, size_t errlen)
 		a->first_seq = segment_first_seq(j->io, fd, a->committed);
 		(void)j->io->close(fd);
 		if (a->first_seq == 0) {
-			(void)snprintf(err, errlen, "%s: its first line is "
-			    "not a journal line", a->name);
+			(void)snprintf(err, errlen,
+			    "%s: its first line is "
+			    "not a journal line",
+			    a->name);
 			return (-1);
 		}
 		s.num = a->num + 1;
@@ -322,8 +335,7 @@ load_segments(struct journal *j, uint64_t *size, char *err, size_t errlen)
  * committed is the same; the rest was refused.
  */
 static int
-finish_replacement(struct journal *j, uint64_t *size, char *err,
-    size_t errlen)
+finish_replacement(struct journal *j, uint64_t *size, char *err, size_t errlen)
 {
 	struct segment *old, *s = journal_active(j);
 	uint8_t a[32], b[32];
@@ -341,8 +353,10 @@ finish_replacement(struct journal *j, uint64_t *size, char *err,
 	if (r == 0)
 		r = journal_hash_file(j->io, j->fd, old->committed, -1, b);
 	if (r == -1 || memcmp(a, b, sizeof(a)) != 0) {
-		(void)snprintf(err, errlen, "%s and %s begin with the same "
-		    "line and are not the same", old->name, s->name);
+		(void)snprintf(err, errlen,
+		    "%s and %s begin with the same "
+		    "line and are not the same",
+		    old->name, s->name);
 		return (-1);
 	}
 	log_warnx("journal: finishes the replacement by %s", old->name);
@@ -394,7 +408,10 @@ int
 journal_recover(struct journal *j, journal_visit visit, void *arg, char *err,
     size_t errlen)
 {
-	struct scan sc = { .j = j, .visit = visit, .arg = arg, .err = err,
+	struct scan sc = { .j = j,
+		.visit = visit,
+		.arg = arg,
+		.err = err,
 		.errlen = errlen };
 	uint64_t size = 0;
 	size_t i, start;
@@ -409,7 +426,8 @@ journal_recover(struct journal *j, journal_visit visit, void *arg, char *err,
 	sc.expect = j->segs.v[start].first_seq;
 	if (sc.expect > 1 && start == 0)
 		log_warnx("journal: begins at line %" PRIu64 ": older "
-		    "segments are not here", sc.expect);
+			  "segments are not here",
+		    sc.expect);
 	for (i = start; i + 1 < j->segs.n; i++) {
 		if (scan_closed(&sc, &j->segs.v[i]) == -1)
 			return (-1);

@@ -51,12 +51,12 @@ open_uncached(const struct journal *j)
 	const char *name = journal_active(j)->name;
 	int fd;
 
-	fd = j->io->openat(j->dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC |
-	    O_DIRECT, 0);
+	fd = j->io->openat(j->dirfd, name,
+	    O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_DIRECT, 0);
 	if (fd != -1 || errno != EINVAL)
 		return (fd);
-	fd = j->io->openat(j->dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC,
-	    0);
+	fd =
+	    j->io->openat(j->dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (fd != -1)
 		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	return (fd);
@@ -146,8 +146,7 @@ copy_committed(struct journal *j, int to)
 	if (r == 0 && memcmp(want, have, sizeof(want)) == 0)
 		return (0);
 	errno = EBADMSG;
-	journal_fail(j, JOURNAL_DAMAGED,
-	    "committed lines are not on the disk");
+	journal_fail(j, JOURNAL_DAMAGED, "committed lines are not on the disk");
 	return (-1);
 }
 
@@ -161,14 +160,13 @@ write_copy(struct journal *j)
 		journal_fail(j, JOURNAL_VERIFY, "unlink of a copy");
 		return (-1);
 	}
-	fd = j->io->openat(j->dirfd, COPY_NAME, O_WRONLY | O_CREAT | O_EXCL |
-	    O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = j->io->openat(j->dirfd, COPY_NAME,
+	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd == -1) {
 		journal_fail(j, JOURNAL_VERIFY, "create a copy");
 		return (-1);
 	}
-	if ((r = copy_committed(j, fd)) == 0 &&
-	    (r = j->io->fsync(fd)) == -1)
+	if ((r = copy_committed(j, fd)) == 0 && (r = j->io->fsync(fd)) == -1)
 		journal_fail(j, JOURNAL_VERIFY, "fsync of a copy");
 	(void)j->io->close(fd);
 	return (r);
@@ -186,10 +184,10 @@ step_verify(struct journal *j)
 	}
 	if (write_copy(j) == -1)
 		return (-1);
-	segment_name(name, sizeof(name), JOURNAL_ARCHIVE, s->num,
-	    ax_real_us(), "jsonl");
+	segment_name(name, sizeof(name), JOURNAL_ARCHIVE, s->num, ax_real_us(),
+	    "jsonl");
 	if (j->io->renameat2(j->dirfd, COPY_NAME, j->dirfd, name,
-	    RENAME_NOREPLACE) == -1) {
+		RENAME_NOREPLACE) == -1) {
 		journal_fail(j, JOURNAL_VERIFY, "rename of a copy");
 		return (-1);
 	}
@@ -219,7 +217,8 @@ journal_retire(struct journal *j, uint64_t num)
 	    "failed.jsonl");
 	/* ENOENT: it went with an earlier try. */
 	if (j->io->renameat2(j->dirfd, JOURNAL_NAME, j->dirfd, name,
-	    RENAME_NOREPLACE) == -1 && errno != ENOENT)
+		RENAME_NOREPLACE) == -1 &&
+	    errno != ENOENT)
 		return (-1);
 	if (jio_sync_dir(j->io, j->dirfd, JOURNAL_RECOVERED) == -1)
 		return (-1);
@@ -233,10 +232,10 @@ put_aside(struct journal *j)
 	struct segment *s = journal_active(j);
 	char name[sizeof(s->name)];
 
-	segment_name(name, sizeof(name), JOURNAL_ARCHIVE, s->num,
-	    ax_real_us(), "jsonl");
+	segment_name(name, sizeof(name), JOURNAL_ARCHIVE, s->num, ax_real_us(),
+	    "jsonl");
 	if (j->io->renameat2(j->dirfd, JOURNAL_NAME, j->dirfd, name,
-	    RENAME_NOREPLACE) == -1)
+		RENAME_NOREPLACE) == -1)
 		return (-1);
 	memcpy(s->name, name, sizeof(name));
 	memcpy(j->moved, name, sizeof(name));
@@ -258,7 +257,8 @@ static int
 step_retire(struct journal *j)
 {
 	if (journal_retire(j, journal_active(j)->num) == -1) {
-		journal_fail(j, JOURNAL_RETIRE, "putting the failed file aside");
+		journal_fail(j, JOURNAL_RETIRE,
+		    "putting the failed file aside");
 		return (-1);
 	}
 	if (j->fd != -1)
@@ -307,8 +307,9 @@ int
 journal_create(struct journal *j)
 {
 	if (j->fd == -1)
-		j->fd = j->io->openat(j->dirfd, JOURNAL_NAME, O_RDWR |
-		    O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC,
+		j->fd = j->io->openat(j->dirfd, JOURNAL_NAME,
+		    O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW |
+			O_CLOEXEC,
 		    0600);
 	if (j->fd == -1 || jio_sync_dir(j->io, j->dirfd, ".") == -1)
 		return (-1);

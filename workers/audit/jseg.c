@@ -110,14 +110,17 @@ list_check(const struct segment_list *l, char *err, size_t errlen)
 
 	for (i = 1; i < l->n; i++) {
 		if (l->v[i].num == l->v[i - 1].num) {
-			(void)snprintf(err, errlen, "%s and %s have the same "
-			    "number", l->v[i - 1].name, l->v[i].name);
+			(void)snprintf(err, errlen,
+			    "%s and %s have the same "
+			    "number",
+			    l->v[i - 1].name, l->v[i].name);
 			return (-1);
 		}
 		if (l->v[i].num != l->v[i - 1].num + 1) {
-			(void)snprintf(err, errlen, "a segment is missing "
-			    "between %s and %s", l->v[i - 1].name,
-			    l->v[i].name);
+			(void)snprintf(err, errlen,
+			    "a segment is missing "
+			    "between %s and %s",
+			    l->v[i - 1].name, l->v[i].name);
 			return (-1);
 		}
 	}
@@ -163,8 +166,8 @@ segment_list_load(struct segment_list *l, const struct jio *io, int dirfd,
 	DIR *d;
 	int fd, r;
 
-	fd = io->openat(dirfd, JOURNAL_ARCHIVE, O_RDONLY | O_DIRECTORY |
-	    O_NOFOLLOW | O_CLOEXEC, 0);
+	fd = io->openat(dirfd, JOURNAL_ARCHIVE,
+	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (fd == -1 || (d = fdopendir(fd)) == NULL) {
 		(void)snprintf(err, errlen, JOURNAL_ARCHIVE ": %s",
 		    strerror(errno));

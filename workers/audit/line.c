@@ -100,8 +100,10 @@ put_line(struct jw *w, const struct line *l, const char *node, uint64_t seq,
 		jw_uint(w, l->permit);
 	put_text(w, "reason", l->reason, LINE_REASON_MAX);
 	put_text(w, "request_id", l->request_id, LINE_REQUEST_MAX);
-	jw_kint(w, "risk_score", l->risk_score < 0 ? 0 :
-	    l->risk_score > 100 ? 100 : l->risk_score);
+	jw_kint(w, "risk_score",
+	    l->risk_score < 0	    ? 0 :
+		l->risk_score > 100 ? 100 :
+				      l->risk_score);
 	jw_kuint(w, "seq", seq);
 	jw_kstr(w, "ts", ts);
 	jw_obj_end(w);
@@ -354,8 +356,7 @@ eat_idem(struct cur *c, struct line_view *v)
 		return (0);
 	if (eat(c, "{\"body\": ") == -1 ||
 	    eat_string_or_null(c, &v->idem_body) == -1 ||
-	    eat(c, ", \"key\": ") == -1 ||
-	    eat_string(c, &v->idem_key) == -1)
+	    eat(c, ", \"key\": ") == -1 || eat_string(c, &v->idem_key) == -1)
 		return (-1);
 	return (eat(c, "}"));
 }
@@ -401,8 +402,8 @@ line_parse(const char *s, size_t n, struct line_view *v)
 bool
 slice_is(struct slice s, const char *text)
 {
-	return (s.p != NULL && strlen(text) == s.n &&
-	    memcmp(s.p, text, s.n) == 0);
+	return (
+	    s.p != NULL && strlen(text) == s.n && memcmp(s.p, text, s.n) == 0);
 }
 
 char *

@@ -32,13 +32,13 @@ struct line {
 	const char *action;
 	const char *decision; /* APPROVED, WARNED, BLOCKED */
 	int risk_score;
-	const char *reason;	/* NULL: null; so below */
+	const char *reason; /* NULL: null; so below */
 	const char *actor;
 	const char *request_id;
-	const char *idem_key;	/* hex digest of actor, route and key */
-	const char *idem_body;	/* hex digest of the body */
-	uint64_t permit;	/* 0: null */
-	const char *context;	/* a JSON object, keys sorted; NULL: {} */
+	const char *idem_key;  /* hex digest of actor, route and key */
+	const char *idem_body; /* hex digest of the body */
+	uint64_t permit;       /* 0: null */
+	const char *context;   /* a JSON object, keys sorted; NULL: {} */
 	size_t context_len;
 };
 

@@ -70,8 +70,7 @@ life_of(enum proc_role role, unsigned instance)
 static struct origin
 origin_of(const struct ipc *c)
 {
-	struct origin o = { .role = ipc_peer(c),
-		.instance = ipc_instance(c) };
+	struct origin o = { .role = ipc_peer(c), .instance = ipc_instance(c) };
 	const uint64_t *life = life_of(o.role, o.instance);
 
 	o.life = life != NULL ? *life : 0;
@@ -116,8 +115,10 @@ answer_parent(uint64_t id, const struct gate_result *r)
 	if (ok)
 		mw_str(&b, r->output != NULL ? r->output : "{}");
 	else
-		mw_str(&b, r->error != NULL ? r->error :
-		    "the gate is closed: nothing was changed");
+		mw_str(&b,
+		    r->error != NULL ?
+			r->error :
+			"the gate is closed: nothing was changed");
 	if (ipc_send_buf(A.w->parent, MSG_CTL_GATE_RESULT, id, &b) == -1)
 		log_warn("answer to the parent");
 	buf_free(&b);
@@ -148,8 +149,8 @@ on_result(void *arg, const struct origin *o, uint64_t id,
 static struct ipc *
 executor(enum skill_runtime rt)
 {
-	return (worker_peer(A.w, rt == RUN_FILES ? PROC_FILES : PROC_BROKER,
-	    0));
+	return (
+	    worker_peer(A.w, rt == RUN_FILES ? PROC_FILES : PROC_BROKER, 0));
 }
 
 static bool
@@ -243,7 +244,7 @@ save_snapshot(void)
 	A.want_snapshot = false;
 	s.replay_from = lowest != 0 && lowest <= s.seq ? lowest : s.seq + 1;
 	if (snapshot_save(A.io, A.dirfd, &s, gate_flags(A.gate),
-	    gate_idems(A.gate)) == -1)
+		gate_idems(A.gate)) == -1)
 		log_warn("snapshot: the next start reads more of the journal");
 	/* Also after a failure: not with every commit again. */
 	A.snap = s;
@@ -386,7 +387,8 @@ audit_on_swept(struct ipc *c, struct ipc_msg *m, void *arg)
 		gate_swept(A.gate);
 	else
 		log_warnx("gate: stays closed: the sandbox of an earlier life "
-		    "is not gone: %s", why != NULL ? why : "no reason given");
+			  "is not gone: %s",
+		    why != NULL ? why : "no reason given");
 }
 
 /* Output is taken whole from EXEC_DONE; pieces of it are not kept. */
@@ -472,8 +474,7 @@ audit_conf_item(struct worker *w, enum conf_kind kind, const char *name,
 	int r = 0;
 
 	if (kind == CONF_SKILL)
-		r = registry_add(A.next->skills, name, value, why,
-		    sizeof(why));
+		r = registry_add(A.next->skills, name, value, why, sizeof(why));
 	else if (kind == CONF_GOVERNOR)
 		r = governor_add(A.next->governor, name, value, strlen(value),
 		    why, sizeof(why));
@@ -501,8 +502,8 @@ audit_conf_commit(struct worker *w)
 		return;
 	}
 	/* A node keeps its name as long as the process lives. */
-	(void)ax_strlcpy(A.node, A.next_node[0] != '\0' ? A.next_node :
-	    "localhost", sizeof(A.node));
+	(void)ax_strlcpy(A.node,
+	    A.next_node[0] != '\0' ? A.next_node : "localhost", sizeof(A.node));
 	A.gate = gate_new(&gate_ops, NULL, w->slot, c, w->epoch);
 	if (A.gate == NULL)
 		fatalx("gate: out of memory");
@@ -535,10 +536,12 @@ audit_start(struct worker *w)
 	A.w = w;
 	if (A.dirfd == -1 || A.lockfd == -1)
 		fatalx("set-up: no evidence directory or no lock");
-	if (worker_landlock_allow(w, A.dirfd, LANDLOCK_ACCESS_FS_READ_FILE |
-	    LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_WRITE_FILE |
-	    LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |
-	    LANDLOCK_ACCESS_FS_REMOVE_FILE | LL_REFER | LL_TRUNCATE) == -1)
+	if (worker_landlock_allow(w, A.dirfd,
+		LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
+		    LANDLOCK_ACCESS_FS_WRITE_FILE |
+		    LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |
+		    LANDLOCK_ACCESS_FS_REMOVE_FILE | LL_REFER | LL_TRUNCATE) ==
+	    -1)
 		fatal("landlock rule of the evidence directory");
 #ifdef AX_FAULT_IO
 	jfault_start(A.dirfd);
@@ -555,7 +558,7 @@ take_lock(void)
 		fatal("evidence lock");
 	if (!A.lock_said)
 		log_warnx("gate: waits for the end of an earlier life, which "
-		    "still holds the lock");
+			  "still holds the lock");
 	A.lock_said = true;
 	return (false);
 }
@@ -566,7 +569,7 @@ read_snapshot(void)
 	char err[200];
 
 	if (snapshot_load(A.io, A.dirfd, &A.snap, gate_flags_mut(A.gate),
-	    gate_idems(A.gate), err, sizeof(err)) == -1)
+		gate_idems(A.gate), err, sizeof(err)) == -1)
 		log_warnx("snapshot: %s: the whole journal is read instead",
 		    err);
 }
@@ -578,8 +581,8 @@ open_journal(void)
 		.io = A.io,
 		.dirfd = A.dirfd,
 		.node = A.node,
-		.reserve = (uint64_t)settings_int(A.w->settings,
-		    SET_AUDIT_RESERVE),
+		.reserve =
+		    (uint64_t)settings_int(A.w->settings, SET_AUDIT_RESERVE),
 		.max_bytes = (uint64_t)settings_int(A.w->settings,
 		    SET_AUDIT_FILE_MAX_BYTES),
 	};
@@ -591,19 +594,22 @@ open_journal(void)
 	A.journal = journal_open(&c, gate_replay, A.gate, err, sizeof(err));
 	if (A.journal == NULL && errno != ENOSPC && errno != EDQUOT)
 		fatalx("journal: %s: nothing was changed; an operator has to "
-		    "look at it", err);
+		       "look at it",
+		    err);
 	if (A.journal == NULL) {
 		if (!A.journal_said)
 			log_warnx("journal: %s: tried again until there is "
-			    "space", err);
+				  "space",
+			    err);
 		A.journal_said = true;
 		gate_forget(A.gate);
 		return (false);
 	}
 	if (journal_seq(A.journal) < A.snap.seq)
 		fatalx("journal: ends at line %" PRIu64 ", but line %" PRIu64
-		    " was durable when the snapshot was taken: lines were "
-		    "removed", journal_seq(A.journal), A.snap.seq);
+		       " was durable when the snapshot was taken: lines were "
+		       "removed",
+		    journal_seq(A.journal), A.snap.seq);
 	return (true);
 }
 
@@ -621,8 +627,9 @@ try_start(void)
 static void
 snapshot_if_due(void)
 {
-	if (A.journal != NULL && (A.want_snapshot ||
-	    journal_seq(A.journal) > A.snap.seq + SNAPSHOT_LINES))
+	if (A.journal != NULL &&
+	    (A.want_snapshot ||
+		journal_seq(A.journal) > A.snap.seq + SNAPSHOT_LINES))
 		save_snapshot();
 }
 
@@ -663,8 +670,8 @@ audit_drain(struct worker *w)
 
 static const int extra_syscalls[] = {
 	/* The C library's renameat2() without flags is renameat. */
-	__NR_openat, __NR_renameat2, __NR_renameat,
-	__NR_ftruncate, __NR_fallocate, __NR_fdatasync, __NR_fsync, __NR_flock, __NR_pread64,
+	__NR_openat, __NR_renameat2, __NR_renameat, __NR_ftruncate,
+	__NR_fallocate, __NR_fdatasync, __NR_fsync, __NR_flock, __NR_pread64,
 	__NR_newfstatat, __NR_unlinkat, __NR_mkdirat, __NR_getdents64,
 	__NR_fadvise64,
 #ifdef AX_FAULT_IO

@@ -76,16 +76,16 @@ struct permits {
 int permits_init(struct permits *); /* -1 ENOMEM */
 void permits_clear(struct permits *);
 /* A zeroed permit with copies of the texts, in no table; NULL with ENOMEM. */
-struct permit *permit_new(const char *skill, const char *actor,
-    const char *request_id);
+struct permit *
+permit_new(const char *skill, const char *actor, const char *request_id);
 void permit_free(struct permit *);
 /* Takes it over under p->number, which must be new. -1 ENOMEM. */
 int permits_add(struct permits *, struct permit *);
 void permits_remove(struct permits *, struct permit *); /* does not free */
 struct permit *permits_find(const struct permits *, uint64_t number);
 /* The permit of a request; walks all: for cancellations, which are rare. */
-struct permit *permits_of(const struct permits *, const struct origin *,
-    uint64_t id);
+struct permit *
+permits_of(const struct permits *, const struct origin *, uint64_t id);
 /* The lowest number; 0 when none is open. */
 uint64_t permits_lowest(const struct permits *);
 bool origin_same(const struct origin *, const struct origin *);

@@ -37,7 +37,7 @@ registry_add(struct registry *r, const char *name, const char *text, char *err,
 	if (registry_find(r, name, NULL) != NULL || r->n == METRICS_SKILLS) {
 		(void)snprintf(err, errlen, "skill %s: %s", name,
 		    r->n == METRICS_SKILLS ? "too many skills" :
-		    "there already");
+					     "there already");
 		return (-1);
 	}
 	if ((s = skill_parse(text, strlen(text), name, why, sizeof(why))) ==

@@ -19,8 +19,8 @@ void registry_free(struct registry *);
 int registry_add(struct registry *, const char *name, const char *text,
     char *err, size_t errlen);
 /* NULL when unknown; *index may be NULL. */
-const struct skill *registry_find(const struct registry *, const char *name,
-    unsigned *index);
+const struct skill *
+registry_find(const struct registry *, const char *name, unsigned *index);
 
 /*
  * What operators switched on or off. Comes from the journal, outlives
@@ -31,7 +31,7 @@ struct flags {
 	struct flag {
 		char *name;
 		bool enabled;
-	} *v;
+	} * v;
 	size_t n;
 };
 

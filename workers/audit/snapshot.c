@@ -73,8 +73,8 @@ write_temp(const struct jio *io, int dirfd, const struct buf *b)
 {
 	int fd, r;
 
-	fd = io->openat(dirfd, TEMP_NAME, O_WRONLY | O_CREAT | O_TRUNC |
-	    O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = io->openat(dirfd, TEMP_NAME,
+	    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd == -1)
 		return (-1);
 	r = jio_write_all(io, fd, b->d, b->len);
@@ -94,8 +94,7 @@ snapshot_save(const struct jio *io, int dirfd, const struct snapshot *s,
 	put_snapshot(&b, s, f, t);
 	if (b.err)
 		errno = ENOMEM;
-	else if (io->mkdirat(dirfd, SNAPSHOT_DIR, 0700) == 0 ||
-	    errno == EEXIST)
+	else if (io->mkdirat(dirfd, SNAPSHOT_DIR, 0700) == 0 || errno == EEXIST)
 		r = write_temp(io, dirfd, &b);
 	if (r == 0)
 		r = io->renameat2(dirfd, TEMP_NAME, dirfd, SNAPSHOT_NAME, 0);
@@ -115,8 +114,8 @@ read_all(const struct jio *io, int dirfd, size_t *n)
 	ssize_t r;
 	int fd;
 
-	fd = io->openat(dirfd, SNAPSHOT_NAME, O_RDONLY | O_NOFOLLOW |
-	    O_CLOEXEC, 0);
+	fd = io->openat(dirfd, SNAPSHOT_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC,
+	    0);
 	if (fd == -1)
 		return (NULL);
 	*n = 0;
@@ -125,8 +124,7 @@ read_all(const struct jio *io, int dirfd, size_t *n)
 	else
 		errno = EFBIG;
 	while (b != NULL && *n < (size_t)st.st_size) {
-		r = io->pread(fd, b + *n, (size_t)st.st_size - *n,
-		    (off_t)*n);
+		r = io->pread(fd, b + *n, (size_t)st.st_size - *n, (off_t)*n);
 		if (r <= 0)
 			break;
 		*n += (size_t)r;
@@ -182,8 +180,7 @@ get_idem(const json_t *e, struct idems *t)
 }
 
 static int
-get_all(const json_t *o, struct snapshot *s, struct flags *f,
-    struct idems *t)
+get_all(const json_t *o, struct snapshot *s, struct flags *f, struct idems *t)
 {
 	json_t *flags = json_object_get(o, "flags"), *v;
 	json_t *list = json_object_get(o, "idempotency");

@@ -102,8 +102,7 @@ broker_conf_item(struct worker *w, enum conf_kind kind, const char *name,
 	if (kind == CONF_SKILL)
 		return (conf_skill(name, value, err));
 	if (kind == CONF_FACT && strcmp(name, "cgroup") == 0)
-		(void)ax_strlcpy(me.next_cgroup, value,
-		    sizeof(me.next_cgroup));
+		(void)ax_strlcpy(me.next_cgroup, value, sizeof(me.next_cgroup));
 	return (0);
 }
 
@@ -152,20 +151,16 @@ limits_now(void)
 	const struct settings *s = me.w->settings;
 
 	return ((struct policy_limits){
-		.code_enabled = settings_bool(s, SET_ENABLE_CODE_EXEC),
-		.no_cgroup = me.pre.degraded,
-		.code_max = (size_t)settings_int(s, SET_CODE_MAX_BYTES),
-		.max_stdout = (uint64_t)settings_int(s,
-		    SET_CODE_MAX_STDOUT_BYTES),
-		.max_stderr = (uint64_t)settings_int(s,
-		    SET_CODE_MAX_STDERR_BYTES),
-		.memory = (uint64_t)settings_int(s, SET_SANDBOX_MEMORY),
-		.disk = (uint64_t)settings_int(s, SET_SANDBOX_DISK),
-		.pids = (uint32_t)settings_int(s, SET_SANDBOX_PIDS),
-		.cpu_percent = (uint32_t)settings_int(s,
-		    SET_SANDBOX_CPU_PERCENT),
-		.timeout_max_s = (uint32_t)settings_int(s,
-		    SET_SANDBOX_TIMEOUT_MAX),
+	    .code_enabled = settings_bool(s, SET_ENABLE_CODE_EXEC),
+	    .no_cgroup = me.pre.degraded,
+	    .code_max = (size_t)settings_int(s, SET_CODE_MAX_BYTES),
+	    .max_stdout = (uint64_t)settings_int(s, SET_CODE_MAX_STDOUT_BYTES),
+	    .max_stderr = (uint64_t)settings_int(s, SET_CODE_MAX_STDERR_BYTES),
+	    .memory = (uint64_t)settings_int(s, SET_SANDBOX_MEMORY),
+	    .disk = (uint64_t)settings_int(s, SET_SANDBOX_DISK),
+	    .pids = (uint32_t)settings_int(s, SET_SANDBOX_PIDS),
+	    .cpu_percent = (uint32_t)settings_int(s, SET_SANDBOX_CPU_PERCENT),
+	    .timeout_max_s = (uint32_t)settings_int(s, SET_SANDBOX_TIMEOUT_MAX),
 	});
 }
 
@@ -196,8 +191,12 @@ send_done(struct exec_done *d)
 static void
 send_not_run(uint64_t permit, enum end_state state, const char *error)
 {
-	struct exec_done d = { .permit = permit, .state = state,
-		.exit_code = -1, .out = "", .err = "", .error = error };
+	struct exec_done d = { .permit = permit,
+		.state = state,
+		.exit_code = -1,
+		.out = "",
+		.err = "",
+		.error = error };
 
 	send_done(&d);
 }
@@ -289,8 +288,10 @@ preflight_end(const struct run_exit *x)
 	ok = v.state == END_OK && d.out_len == 3 &&
 	    memcmp(d.out, "ok\n", 3) == 0;
 	if (!ok && v.error[0] == '\0')
-		(void)ax_strlcpy(v.error, "the test program ran, but its "
-		    "output did not arrive", sizeof(v.error));
+		(void)ax_strlcpy(v.error,
+		    "the test program ran, but its "
+		    "output did not arrive",
+		    sizeof(v.error));
 	me.pre_run = NULL;
 	preflight_done(ok, v.error);
 	run_free(r);
@@ -332,8 +333,8 @@ kill_run(struct run *r)
 {
 	struct ipc *launcher = worker_peer(me.w, PROC_LAUNCHER, 0);
 
-	if (launcher != NULL && ipc_send(launcher, MSG_LAUNCH_KILL, 0, &r->id,
-	    sizeof(r->id)) == -1)
+	if (launcher != NULL &&
+	    ipc_send(launcher, MSG_LAUNCH_KILL, 0, &r->id, sizeof(r->id)) == -1)
 		log_warn("run: LAUNCH_KILL");
 }
 
@@ -346,8 +347,7 @@ start(struct run *r)
 
 	r->flooded = kill_run;
 	errno = ENOTCONN;
-	if (launcher != NULL &&
-	    run_launch(r, &me.env, launcher, &what) == 0) {
+	if (launcher != NULL && run_launch(r, &me.env, launcher, &what) == 0) {
 		TAILQ_INSERT_TAIL(&me.active, r, entry);
 		count_running(1);
 		metric_inc(me.w->slot, MC_SANDBOX_RUNS);
@@ -363,8 +363,8 @@ start(struct run *r)
 static void
 next_runs(void)
 {
-	unsigned max = (unsigned)settings_int(me.w->settings,
-	    SET_SANDBOX_CONCURRENCY);
+	unsigned max =
+	    (unsigned)settings_int(me.w->settings, SET_SANDBOX_CONCURRENCY);
 	struct run *r;
 
 	while (me.pre.known && me.running < max &&
@@ -384,10 +384,10 @@ next_runs(void)
 static void
 enqueue(uint64_t permit, struct job *job)
 {
-	unsigned max = (unsigned)settings_int(me.w->settings,
-	    SET_SANDBOX_CONCURRENCY);
-	unsigned room = (unsigned)settings_int(me.w->settings,
-	    SET_SANDBOX_QUEUE);
+	unsigned max =
+	    (unsigned)settings_int(me.w->settings, SET_SANDBOX_CONCURRENCY);
+	unsigned room =
+	    (unsigned)settings_int(me.w->settings, SET_SANDBOX_QUEUE);
 	struct run *r;
 
 	/* What is waiting for a free place does not count as queued. */
@@ -526,7 +526,8 @@ broker_on_launched(struct ipc *c, struct ipc_msg *m, void *arg)
 	err = mr_i32(&r);
 	if (mr_end(&r) == -1 || err == 0)
 		return;
-	run = me.pre_run != NULL && me.pre_run->id == id ? me.pre_run :
+	run = me.pre_run != NULL && me.pre_run->id == id ?
+	    me.pre_run :
 	    find(&me.active, 0, id);
 	if (run == NULL)
 		return;

@@ -28,19 +28,17 @@ struct build {
 	size_t files_len, args_len;
 };
 
-static const char *const environment[] = {
-	"PATH=/usr/bin:/bin", "HOME=" JOB_DIR, "TMPDIR=/tmp",
-	"LANG=C.UTF-8", "LC_ALL=C.UTF-8",
-	"PYTHONDONTWRITEBYTECODE=1", "PYTHONNOUSERSITE=1", NULL
-};
+static const char *const environment[] = { "PATH=/usr/bin:/bin",
+	"HOME=" JOB_DIR, "TMPDIR=/tmp", "LANG=C.UTF-8", "LC_ALL=C.UTF-8",
+	"PYTHONDONTWRITEBYTECODE=1", "PYTHONNOUSERSITE=1", NULL };
 
 static const struct language {
 	const char *name;
 	const char *file;
 	const char *argv[6];
 } languages[] = {
-	{ "python", "main.py", { PYTHON, "-I", "-S", "-B",
-	    JOB_DIR "/main.py", NULL } },
+	{ "python", "main.py",
+	    { PYTHON, "-I", "-S", "-B", JOB_DIR "/main.py", NULL } },
 	{ "sh", "main.sh", { SHELL, JOB_DIR "/main.sh", NULL } },
 };
 
@@ -73,7 +71,7 @@ static int
 b64_value(char c)
 {
 	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789+/";
+				       "abcdefghijklmnopqrstuvwxyz0123456789+/";
 	const char *p = c != '\0' ? strchr(alphabet, c) : NULL;
 
 	return (p != NULL ? (int)(p - alphabet) : -1);
@@ -179,8 +177,8 @@ known_fields(struct build *b, const json_t *o, const char *where,
 		for (p = names; *p != NULL && strcmp(*p, key) != 0; p++)
 			;
 		if (*p == NULL)
-			return (refuse(b, "%s%.64s: unknown field", where,
-			    key));
+			return (
+			    refuse(b, "%s%.64s: unknown field", where, key));
 	}
 	return (0);
 }
@@ -297,19 +295,20 @@ take_path(struct build *b, const json_t *f, size_t i, const char **path)
 
 	(void)snprintf(what, sizeof(what), "files[%zu].path", i);
 	if (text(b, json_object_get(f, "path"), what, POLICY_PATH_LEN, false,
-	    path, &n) == -1)
+		path, &n) == -1)
 		return (-1);
 	if (!path_ok(*path))
-		return (refuse(b, "%s: must be relative, without empty, . or "
-		    ".. components, at most %d deep", what,
-		    POLICY_PATH_DEPTH));
+		return (refuse(b,
+		    "%s: must be relative, without empty, . or "
+		    ".. components, at most %d deep",
+		    what, POLICY_PATH_DEPTH));
 	if (path_clash(*path, JOB_TMP))
-		return (refuse(b, "%s: %s is the sandbox's own", what,
-		    JOB_TMP));
+		return (
+		    refuse(b, "%s: %s is the sandbox's own", what, JOB_TMP));
 	for (k = 0; k < b->job->nfiles; k++) {
 		if (path_clash(*path, b->job->files[k].path))
-			return (refuse(b, "%s: in the way of another file",
-			    what));
+			return (
+			    refuse(b, "%s: in the way of another file", what));
 	}
 	return (0);
 }
@@ -326,13 +325,15 @@ take_content(struct build *b, const json_t *f, size_t i, size_t *len)
 	(void)snprintf(what, sizeof(what), "files[%zu].%s", i,
 	    b64 != NULL ? "content_b64" : "content");
 	if (plain != NULL && b64 != NULL) {
-		(void)refuse(b, "files[%zu]: content and content_b64 exclude "
-		    "each other", i);
+		(void)refuse(b,
+		    "files[%zu]: content and content_b64 exclude "
+		    "each other",
+		    i);
 		return (NULL);
 	}
 	if (b64 != NULL) {
-		if (text(b, b64, what, (POLICY_FILE_LEN + 2) / 3 * 4, false,
-		    &s, &n) == -1)
+		if (text(b, b64, what, (POLICY_FILE_LEN + 2) / 3 * 4, false, &s,
+			&n) == -1)
 			return (NULL);
 		if ((d = policy_base64(s, n, len)) == NULL)
 			(void)refuse(b, "%s: not base64", what);
@@ -406,8 +407,8 @@ take_language(struct build *b, const json_t *in, const struct language **lang)
 	if (v == NULL)
 		return (0);
 	for (i = 0; i < AX_NELEM(languages); i++) {
-		if (json_is_string(v) && strcmp(json_string_value(v),
-		    languages[i].name) == 0) {
+		if (json_is_string(v) &&
+		    strcmp(json_string_value(v), languages[i].name) == 0) {
 			*lang = &languages[i];
 			return (0);
 		}
@@ -441,14 +442,14 @@ job_code(struct build *b, const json_t *in)
 	const struct language *lang;
 
 	if (!b->lim->code_enabled)
-		return (refuse(b, "code_exec disabled by policy; set "
+		return (refuse(b,
+		    "code_exec disabled by policy; set "
 		    "ARCHILLX_ENABLE_CODE_EXEC=yes to enable it"));
 	if (known_fields(b, in, "", names) == -1 ||
-	    take_language(b, in, &lang) == -1 ||
-	    take_code(b, in, lang) == -1 ||
-	    add_argv(b, lang->argv) == -1 ||
-	    take_args(b, in) == -1 || take_stdin(b, in) == -1 ||
-	    take_files(b, in) == -1 || take_timeout(b, in) == -1)
+	    take_language(b, in, &lang) == -1 || take_code(b, in, lang) == -1 ||
+	    add_argv(b, lang->argv) == -1 || take_args(b, in) == -1 ||
+	    take_stdin(b, in) == -1 || take_files(b, in) == -1 ||
+	    take_timeout(b, in) == -1)
 		return (-1);
 	return (0);
 }
@@ -462,8 +463,10 @@ job_program(struct build *b, const struct skill *s, const json_t *in)
 	int r;
 
 	if (s->argv == NULL || s->argv[0] == NULL || s->argv[0][0] != '/')
-		return (refuse(b, "skill %s: argv must start with an absolute "
-		    "path", s->name));
+		return (refuse(b,
+		    "skill %s: argv must start with an absolute "
+		    "path",
+		    s->name));
 	if (add_argv(b, (const char *const *)s->argv) == -1)
 		return (-1);
 	if ((json = json_dumps(in, JSON_COMPACT)) == NULL)
@@ -473,8 +476,9 @@ job_program(struct build *b, const struct skill *s, const json_t *in)
 	    set_input(b, json, strlen(json));
 	free(json);
 	b->job->wall_ms = POLICY_TIMEOUT_S * 1000;
-	if (r == 0 && s->host_path != NULL && (b->job->host_path =
-	    copy(s->host_path, strlen(s->host_path))) == NULL)
+	if (r == 0 && s->host_path != NULL &&
+	    (b->job->host_path = copy(s->host_path, strlen(s->host_path))) ==
+		NULL)
 		r = refuse(b, "out of memory");
 	return (r);
 }
@@ -539,8 +543,7 @@ policy_job(const struct skill *s, const json_t *in,
 	else if (s->runtime == RUN_PROGRAM)
 		r = job_program(&b, s, in);
 	else
-		(void)refuse(&b, "skill %s does not run in a sandbox",
-		    s->name);
+		(void)refuse(&b, "skill %s does not run in a sandbox", s->name);
 	if (r == -1) {
 		policy_job_free(b.job);
 		return (NULL);
@@ -552,8 +555,9 @@ policy_job(const struct skill *s, const json_t *in,
 struct job *
 policy_preflight(const struct policy_limits *l)
 {
-	struct skill s = { .name = (char *)(uintptr_t)"preflight",
-		.runtime = RUN_CODE, .timeout_ms = 5000 };
+	struct skill s = { .name = (char *)(uintptr_t) "preflight",
+		.runtime = RUN_CODE,
+		.timeout_ms = 5000 };
 	struct policy_limits own = *l;
 	char err[128];
 	struct job *j;
@@ -590,8 +594,10 @@ void
 policy_encode(struct buf *b, const struct job *j,
     const struct sock_filter *filter, size_t nfilter)
 {
-	struct job_head h = { .magic = JOB_MAGIC, .argc = j->argc,
-		.nfiles = j->nfiles, .limits = j->limits,
+	struct job_head h = { .magic = JOB_MAGIC,
+		.argc = j->argc,
+		.nfiles = j->nfiles,
+		.limits = j->limits,
 		.filter_len = (uint32_t)nfilter };
 	struct job_file_head f;
 	size_t start = b->len;

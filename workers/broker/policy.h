@@ -79,8 +79,8 @@ struct job *policy_preflight(const struct policy_limits *);
 void policy_job_free(struct job *); /* NULL is fine */
 
 /* Appends the job as common/job.h lays it out; check b->err. */
-void policy_encode(struct buf *, const struct job *,
-    const struct sock_filter *, size_t nfilter);
+void policy_encode(struct buf *, const struct job *, const struct sock_filter *,
+    size_t nfilter);
 
 /* Strict base64 (RFC 4648 section 4, padded, no white space): malloc'ed. */
 char *policy_base64(const char *, size_t n, size_t *len);

@@ -21,8 +21,7 @@ static const struct sysctl {
 } switches[] = {
 	{ "/proc/sys/kernel/unprivileged_userns_clone",
 	    "kernel.unprivileged_userns_clone", 0 },
-	{ "/proc/sys/user/max_user_namespaces",
-	    "user.max_user_namespaces", 0 },
+	{ "/proc/sys/user/max_user_namespaces", "user.max_user_namespaces", 0 },
 	{ "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
 	    "kernel.apparmor_restrict_unprivileged_userns", 1 },
 };
@@ -52,8 +51,10 @@ preflight_look(struct preflight *p)
 	long v;
 
 	if (access(AX_BWRAP, X_OK) == -1) {
-		(void)snprintf(p->hint, sizeof(p->hint), "%s is not there: "
-		    "install bubblewrap", AX_BWRAP);
+		(void)snprintf(p->hint, sizeof(p->hint),
+		    "%s is not there: "
+		    "install bubblewrap",
+		    AX_BWRAP);
 		return;
 	}
 	for (i = 0; i < AX_NELEM(switches); i++) {
@@ -81,9 +82,9 @@ preflight_set(struct preflight *p, bool ok, const char *error)
 static void
 requirements(struct jw *w, bool cgroup)
 {
-	static const char *const always[] = { "network_none",
-		"non_root_user", "seccomp_profile", "read_only_rootfs",
-		"cap_drop_all", "no_new_privileges" };
+	static const char *const always[] = { "network_none", "non_root_user",
+		"seccomp_profile", "read_only_rootfs", "cap_drop_all",
+		"no_new_privileges" };
 	size_t i;
 
 	jw_key(w, "requirements");
@@ -97,7 +98,8 @@ requirements(struct jw *w, bool cgroup)
 void
 preflight_json(const struct preflight *p, bool allow_no_cgroup, struct buf *b)
 {
-	static const char no_cgroup[] = "no writable memory and pids cgroup: "
+	static const char no_cgroup[] =
+	    "no writable memory and pids cgroup: "
 	    "runs are not limited in memory and processes together";
 	unsigned allowed, conditional;
 	struct jw w;

@@ -26,7 +26,7 @@ void preflight_look(struct preflight *);
 void preflight_set(struct preflight *, bool ok, const char *error);
 
 /* The contract's object (7.4), as far as it has a meaning for processes. */
-void preflight_json(const struct preflight *, bool allow_no_cgroup,
-    struct buf *);
+void
+preflight_json(const struct preflight *, bool allow_no_cgroup, struct buf *);
 
 #endif

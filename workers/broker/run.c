@@ -217,7 +217,7 @@ run_launch(struct run *r, const struct run_env *e, struct ipc *launcher,
 		return (-1);
 	r->running = true;
 	return (0);
- fail:
+fail:
 	save = errno;
 	for (i = 0; i < AX_NELEM(fds); i++) {
 		if (fds[i] != -1)
@@ -242,9 +242,12 @@ void
 run_result(struct run *r, const struct run_exit *x, struct verdict *v,
     struct exec_done *d)
 {
-	struct verdict_facts f = { .wait_status = x->status, .hint = x->hint,
-		.killed = r->killed, .wall_ms = r->job->wall_ms,
-		.memory = r->job->memory, .pids = r->job->pids };
+	struct verdict_facts f = { .wait_status = x->status,
+		.hint = x->hint,
+		.killed = r->killed,
+		.wall_ms = r->job->wall_ms,
+		.memory = r->job->memory,
+		.pids = r->job->pids };
 
 	drain(&r->out);
 	drain(&r->err);

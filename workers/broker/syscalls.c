@@ -25,9 +25,9 @@
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
 #endif
-#define NEW_NAMESPACES							  \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |	  \
-	CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME)
+#define NEW_NAMESPACES                                                 \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
+	    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME)
 
 enum verdict { V_ALLOW, V_ALLOW_IF, V_PROBE };
 
@@ -40,9 +40,9 @@ struct row {
 };
 
 static const struct row rows[] = {
-#define ALLOW(name)		  { SCMP_SYS(name), V_ALLOW, 0, 0, 0, 0 },
+#define ALLOW(name)		   { SCMP_SYS(name), V_ALLOW, 0, 0, 0, 0 },
 #define ALLOW_IF(name, n, o, x, y) { SCMP_SYS(name), V_ALLOW_IF, n, o, x, y },
-#define PROBE(name)		  { SCMP_SYS(name), V_PROBE, 0, 0, 0, 0 },
+#define PROBE(name)		   { SCMP_SYS(name), V_PROBE, 0, 0, 0, 0 },
 #include "syscalls.def.h"
 #undef ALLOW
 #undef ALLOW_IF
@@ -60,8 +60,8 @@ add_row(scmp_filter_ctx ctx, const struct row *r)
 	else if (r->verdict == V_ALLOW)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, r->nr, 0);
 	else
-		rc = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, r->nr, 1,
-		    &cmp);
+		rc =
+		    seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, r->nr, 1, &cmp);
 	/* A call that this architecture lacks needs no rule. */
 	return (rc == -EDOM ? 0 : rc);
 }

@@ -77,15 +77,16 @@ by_signal(const struct verdict_facts *f, struct verdict *v)
 	const char *name = sigabbrev_np(v->signal);
 
 	if (v->signal == SIGXCPU) {
-		say_timeout(v, END_TIMEOUT_CPU, (f->wall_ms + 999) / 1000 *
-		    1000);
+		say_timeout(v, END_TIMEOUT_CPU,
+		    (f->wall_ms + 999) / 1000 * 1000);
 		return;
 	}
 	v->state = v->signal == SIGXFSZ ? END_FILE_LIMIT : END_SIGNAL;
 	(void)snprintf(v->error, sizeof(v->error), "%s (signal %d, SIG%s)",
 	    v->state == END_FILE_LIMIT ? "file size limit exceeded" :
-	    v->signal == SIGSYS ? "forbidden system call" :
-	    "sandbox worker killed", v->signal, name != NULL ? name : "RT");
+		v->signal == SIGSYS    ? "forbidden system call" :
+					 "sandbox worker killed",
+	    v->signal, name != NULL ? name : "RT");
 }
 
 static void
@@ -95,8 +96,9 @@ setup_failed(const struct verdict_facts *f, struct verdict *v)
 	int n = (int)strcspn(t, "\n");
 
 	v->state = END_SANDBOX_ERROR;
-	(void)snprintf(v->error, sizeof(v->error), "sandbox set-up failed: %.*s",
-	    n > 200 ? 200 : n, n > 0 ? t : "no message");
+	(void)snprintf(v->error, sizeof(v->error),
+	    "sandbox set-up failed: %.*s", n > 200 ? 200 : n,
+	    n > 0 ? t : "no message");
 	if (n == 0)
 		(void)snprintf(v->error, sizeof(v->error),
 		    "sandbox set-up failed without a message");

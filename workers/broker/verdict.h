@@ -10,12 +10,12 @@
 
 /* What is known when a run has ended. */
 struct verdict_facts {
-	int wait_status;	/* of the program; of bwrap with HINT_SETUP */
-	enum end_hint hint;	/* the launcher's */
-	enum end_state killed;	/* why the broker had it killed; END_OK: not */
-	uint32_t wall_ms;	/* the limit */
-	uint64_t memory;	/* the limit */
-	uint32_t pids;		/* the limit */
+	int wait_status;	 /* of the program; of bwrap with HINT_SETUP */
+	enum end_hint hint;	 /* the launcher's */
+	enum end_state killed;	 /* why the broker had it killed; END_OK: not */
+	uint32_t wall_ms;	 /* the limit */
+	uint64_t memory;	 /* the limit */
+	uint32_t pids;		 /* the limit */
 	const char *stderr_text; /* the set-up's message; may be NULL */
 };
 

@@ -26,9 +26,9 @@
 #include "common/util.h"
 #include "workers/files/fileops.h"
 
-#define RESULT_MAX	(6 * 1024 * 1024) /* text longer than this: base64 */
-#define TEMP_TRIES	8
-#define RACE_TRIES	16
+#define RESULT_MAX (6 * 1024 * 1024) /* text longer than this: base64 */
+#define TEMP_TRIES 8
+#define RACE_TRIES 16
 #define RESOLVE_FLAGS \
 	(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 
@@ -49,7 +49,7 @@ struct op {
 	const struct fileops *f;
 	const struct root *root;
 	char path[FILEOPS_PATH_MAX]; /* absolute, normal form */
-	char *rest;		     /* below the root, in path; "" is the root */
+	char *rest; /* below the root, in path; "" is the root */
 	const char *content;
 	size_t content_len;
 	struct buf *out;
@@ -124,8 +124,8 @@ fileops_add_root(struct fileops *f, int dirfd, const char *name, bool rw)
 	struct stat st;
 
 	if (f->nroots == FILEOPS_ROOTS || name[0] != '/' ||
-	    !path_append(norm, sizeof(norm), name) ||
-	    fstat(dirfd, &st) == -1 || !S_ISDIR(st.st_mode)) {
+	    !path_append(norm, sizeof(norm), name) || fstat(dirfd, &st) == -1 ||
+	    !S_ISDIR(st.st_mode)) {
 		(void)close(dirfd);
 		errno = EINVAL;
 		return (-1);
@@ -174,7 +174,8 @@ fail_errno(struct op *o, int e)
 {
 	switch (e) {
 	case ELOOP:
-		return (fail_path(o, "Path '", "' rejected because symlink "
+		return (fail_path(o, "Path '",
+		    "' rejected because symlink "
 		    "traversal is not allowed."));
 	case EXDEV:
 		return (fail_outside(o));
@@ -237,8 +238,7 @@ op_path(struct op *o, const char *path)
 	memcpy(text, path, n);
 	text[n] = '\0';
 	if (o->f->nroots > 0 && text[0] != '/')
-		(void)ax_strlcpy(o->path, o->f->roots[0].name,
-		    sizeof(o->path));
+		(void)ax_strlcpy(o->path, o->f->roots[0].name, sizeof(o->path));
 	if (!path_append(o->path, sizeof(o->path), text)) {
 		buf_adds(o->out, "The path is too long.");
 		return (-1);
@@ -338,7 +338,7 @@ open_parent(const struct op *o, bool make, const char **leaf)
 	memcpy(dir, o->rest, n);
 	dir[n] = '\0';
 	return (make ? make_path(o, dir) :
-	    open_below(o->root->fd, dir, O_RDONLY | O_DIRECTORY));
+		       open_below(o->root->fd, dir, O_RDONLY | O_DIRECTORY));
 }
 
 /* ---- read ---- */
@@ -404,8 +404,10 @@ static int
 fail_too_large(struct op *o, const char *what, const char *verb, uint64_t n,
     size_t max)
 {
-	buf_printf(o->out, "%s too large to %s safely (%llu bytes > %zu "
-	    "bytes).", what, verb, (unsigned long long)n, max);
+	buf_printf(o->out,
+	    "%s too large to %s safely (%llu bytes > %zu "
+	    "bytes).",
+	    what, verb, (unsigned long long)n, max);
 	return (-1);
 }
 
@@ -448,8 +450,7 @@ op_read(struct op *o)
 		return (fail_errno(o, errno));
 	if (!S_ISREG(st.st_mode))
 		return (fail_special(o));
-	fd = open_below(o->root->fd, o->rest,
-	    O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	fd = open_below(o->root->fd, o->rest, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	if (fd == -1)
 		return (fail_errno(o, errno));
 	if (fstat(fd, &st) == -1)
@@ -480,8 +481,10 @@ temp_create(int dirfd, char *name, size_t size)
 		(void)snprintf(name, size, ".archillx-%s.part", hex);
 		fd = (int)syscall(SYS_openat2, dirfd, name,
 		    &(struct open_how){ .flags = O_WRONLY | O_CREAT | O_EXCL |
-		    O_NOFOLLOW | O_CLOEXEC, .mode = 0666,
-		    .resolve = RESOLVE_FLAGS }, sizeof(struct open_how));
+			    O_NOFOLLOW | O_CLOEXEC,
+			.mode = 0666,
+			.resolve = RESOLVE_FLAGS },
+		    sizeof(struct open_how));
 		if (fd != -1 || errno != EEXIST)
 			break;
 	}
@@ -523,8 +526,10 @@ replace(struct op *o, int dirfd, const char *leaf, const struct stat *old)
 		return (fail_errno(o, e));
 	}
 	if (fsync(dirfd) == -1)
-		return (fail_path(o, "Written, but perhaps not on the disk "
-		    "yet: '", "'"));
+		return (fail_path(o,
+		    "Written, but perhaps not on the disk "
+		    "yet: '",
+		    "'"));
 	return (0);
 }
 
@@ -550,8 +555,8 @@ write_target(struct op *o, int dirfd, const char *leaf, struct stat *old,
 	if (S_ISLNK(old->st_mode))
 		return (fail_errno(o, ELOOP));
 	if (S_ISDIR(old->st_mode))
-		return (fail_path(o, "Expected file but got directory: '",
-		    "'"));
+		return (
+		    fail_path(o, "Expected file but got directory: '", "'"));
 	return (S_ISREG(old->st_mode) ? 0 : fail_special(o));
 }
 
@@ -568,9 +573,10 @@ op_write(struct op *o)
 		return (fail_too_large(o, "Content", "write", o->content_len,
 		    o->f->max_write));
 	if ((dirfd = open_parent(o, true, &leaf)) == -1)
-		return (errno == EBUSY ? fail_path(o,
-		    "Expected file but got directory: '", "'") :
-		    fail_errno(o, errno));
+		return (errno == EBUSY ?
+			fail_path(o, "Expected file but got directory: '",
+			    "'") :
+			fail_errno(o, errno));
 	r = write_target(o, dirfd, leaf, &old, &exists);
 	if (r == 0)
 		r = replace(o, dirfd, leaf, exists ? &old : NULL);
@@ -632,8 +638,7 @@ names_read(DIR *d, struct names *l)
 	const struct dirent *e;
 
 	for (errno = 0; !l->more && (e = readdir(d)) != NULL; errno = 0) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") ==
-		    0)
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
 		if (names_add(l, e->d_name) == -1)
 			return (-1);
@@ -718,12 +723,15 @@ remove_entry(struct op *o, int dirfd, const char *leaf, bool *was_dir)
 	if (!*was_dir && !S_ISREG(st.st_mode))
 		return (fail_special(o));
 	if (unlinkat(dirfd, leaf, *was_dir ? AT_REMOVEDIR : 0) == -1)
-		return (errno == ENOTEMPTY || errno == EEXIST ? fail_path(o,
-		    "'", "' is a directory that is not empty") :
-		    fail_errno(o, errno));
+		return (errno == ENOTEMPTY || errno == EEXIST ?
+			fail_path(o, "'",
+			    "' is a directory that is not empty") :
+			fail_errno(o, errno));
 	if (fsync(dirfd) == -1)
-		return (fail_path(o, "Deleted, but perhaps not on the disk "
-		    "yet: '", "'"));
+		return (fail_path(o,
+		    "Deleted, but perhaps not on the disk "
+		    "yet: '",
+		    "'"));
 	return (0);
 }
 
@@ -750,8 +758,8 @@ op_delete(struct op *o)
 	int dirfd, r;
 
 	if (holds_root(o))
-		return (fail_path(o, "Refusing to delete whitelist root: '",
-		    "'"));
+		return (
+		    fail_path(o, "Refusing to delete whitelist root: '", "'"));
 	if ((dirfd = open_parent(o, false, &leaf)) == -1)
 		return (fail_errno(o, errno));
 	r = remove_entry(o, dirfd, leaf, &was_dir);
@@ -814,12 +822,16 @@ op_stat(struct op *o)
 		return (fail_errno(o, errno));
 	(void)snprintf(mode, sizeof(mode), "%04o",
 	    (unsigned)st.st_mode & 07777u);
-	ax_ts_format(st.st_mtim.tv_sec < 0 ? 0 :
-	    (uint64_t)st.st_mtim.tv_sec * 1000000 +
-	    (uint64_t)st.st_mtim.tv_nsec / 1000, when);
+	ax_ts_format(st.st_mtim.tv_sec < 0 ?
+		0 :
+		(uint64_t)st.st_mtim.tv_sec * 1000000 +
+		    (uint64_t)st.st_mtim.tv_nsec / 1000,
+	    when);
 	result_begin(o, &j);
-	jw_kstr(&j, "type", S_ISREG(st.st_mode) ? "file" :
-	    S_ISDIR(st.st_mode) ? "directory" : "other");
+	jw_kstr(&j, "type",
+	    S_ISREG(st.st_mode)	    ? "file" :
+		S_ISDIR(st.st_mode) ? "directory" :
+				      "other");
 	jw_kuint(&j, "size", S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0);
 	jw_kstr(&j, "mode", mode);
 	jw_kstr(&j, "modified", when);
@@ -843,8 +855,10 @@ int
 fileops_run(struct fileops *f, enum file_op op, const char *path,
     const void *content, size_t content_len, struct buf *out)
 {
-	struct op o = { .f = f, .out = out, .content = content == NULL ? "" :
-		content, .content_len = content == NULL ? 0 : content_len };
+	struct op o = { .f = f,
+		.out = out,
+		.content = content == NULL ? "" : content,
+		.content_len = content == NULL ? 0 : content_len };
 
 	if ((unsigned)op >= FOP_MAX) {
 		buf_adds(out, "unknown operation");

@@ -21,7 +21,7 @@
 
 struct fileops;
 
-struct fileops *fileops_new(void); /* NULL with ENOMEM */
+struct fileops *fileops_new(void);   /* NULL with ENOMEM */
 void fileops_free(struct fileops *); /* closes the roots */
 
 /*

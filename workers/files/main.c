@@ -21,14 +21,12 @@
 #include "workers/files/fileops.h"
 #include "workers/worker.h"
 
-#define ROOT_READ \
-	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define ROOT_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 /* bit 14 is LANDLOCK_ACCESS_FS_TRUNCATE, which older headers lack */
-#define ROOT_WRITE                                                  \
-	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | \
-	    LANDLOCK_ACCESS_FS_REMOVE_FILE |                          \
-	    LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | \
-	    (1ull << 14))
+#define ROOT_WRITE                                                         \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |   \
+	    LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR | \
+	    LANDLOCK_ACCESS_FS_MAKE_REG | (1ull << 14))
 
 struct files {
 	struct fileops *ops;
@@ -126,15 +124,16 @@ files_on_file_op(struct ipc *c, struct ipc_msg *m, void *arg)
 		log_warnx("files: permit %llu is of epoch %llu, not %llu",
 		    (unsigned long long)permit, (unsigned long long)epoch,
 		    (unsigned long long)w->epoch);
-		answer(c, m, permit, false, "refused: the permit is of an "
+		answer(c, m, permit, false,
+		    "refused: the permit is of an "
 		    "earlier life of the service");
 		return;
 	}
 	ok = fileops_run(f->ops, (enum file_op)op, path,
-	    has_content ? content : NULL, len, &out) == 0;
+		 has_content ? content : NULL, len, &out) == 0;
 	text = buf_str(&out);
-	answer(c, m, permit, ok && text != NULL, text != NULL ? text :
-	    "out of memory");
+	answer(c, m, permit, ok && text != NULL,
+	    text != NULL ? text : "out of memory");
 	buf_free(&out);
 }
 

@@ -17,50 +17,50 @@
 #define HEAD_MAX 1024 /* of the fields made here */
 
 static const char *const status_text[600] = {
-    [100] = "100 Continue",
-    [200] = "200 OK",
-    [201] = "201 Created",
-    [202] = "202 Accepted",
-    [204] = "204 No Content",
-    [304] = "304 Not Modified",
-    [307] = "307 Temporary Redirect",
-    [400] = "400 Bad Request",
-    [401] = "401 Unauthorized",
-    [403] = "403 Forbidden",
-    [404] = "404 Not Found",
-    [405] = "405 Method Not Allowed",
-    [406] = "406 Not Acceptable",
-    [408] = "408 Request Timeout",
-    [409] = "409 Conflict",
-    [411] = "411 Length Required",
-    [412] = "412 Precondition Failed",
-    [413] = "413 Content Too Large",
-    [414] = "414 URI Too Long",
-    [415] = "415 Unsupported Media Type",
-    [417] = "417 Expectation Failed",
-    [422] = "422 Unprocessable Content",
-    [429] = "429 Too Many Requests",
-    [431] = "431 Request Header Fields Too Large",
-    [500] = "500 Internal Server Error",
-    [501] = "501 Not Implemented",
-    [503] = "503 Service Unavailable",
-    [504] = "504 Gateway Timeout",
-    [505] = "505 HTTP Version Not Supported",
+	[100] = "100 Continue",
+	[200] = "200 OK",
+	[201] = "201 Created",
+	[202] = "202 Accepted",
+	[204] = "204 No Content",
+	[304] = "304 Not Modified",
+	[307] = "307 Temporary Redirect",
+	[400] = "400 Bad Request",
+	[401] = "401 Unauthorized",
+	[403] = "403 Forbidden",
+	[404] = "404 Not Found",
+	[405] = "405 Method Not Allowed",
+	[406] = "406 Not Acceptable",
+	[408] = "408 Request Timeout",
+	[409] = "409 Conflict",
+	[411] = "411 Length Required",
+	[412] = "412 Precondition Failed",
+	[413] = "413 Content Too Large",
+	[414] = "414 URI Too Long",
+	[415] = "415 Unsupported Media Type",
+	[417] = "417 Expectation Failed",
+	[422] = "422 Unprocessable Content",
+	[429] = "429 Too Many Requests",
+	[431] = "431 Request Header Fields Too Large",
+	[500] = "500 Internal Server Error",
+	[501] = "501 Not Implemented",
+	[503] = "503 Service Unavailable",
+	[504] = "504 Gateway Timeout",
+	[505] = "505 HTTP Version Not Supported",
 };
 
 static const struct {
 	int status;
 	const char *code;
 } codes[] = {
-    {400, "BAD_REQUEST"},
-    {408, "REQUEST_TIMEOUT"},
-    {413, "PAYLOAD_TOO_LARGE"},
-    {414, "URI_TOO_LONG"},
-    {417, "EXPECTATION_FAILED"},
-    {431, "HEADERS_TOO_LARGE"},
-    {501, "NOT_IMPLEMENTED"},
-    {503, "OVERLOADED"},
-    {505, "HTTP_VERSION_NOT_SUPPORTED"},
+	{ 400, "BAD_REQUEST" },
+	{ 408, "REQUEST_TIMEOUT" },
+	{ 413, "PAYLOAD_TOO_LARGE" },
+	{ 414, "URI_TOO_LONG" },
+	{ 417, "EXPECTATION_FAILED" },
+	{ 431, "HEADERS_TOO_LARGE" },
+	{ 501, "NOT_IMPLEMENTED" },
+	{ 503, "OVERLOADED" },
+	{ 505, "HTTP_VERSION_NOT_SUPPORTED" },
 };
 
 const char *
@@ -217,8 +217,8 @@ write_answer(struct conn *c, int status, const char *type, const void *body,
 static void
 count_answer(struct metrics_slot *m, int status, uint64_t us)
 {
-	static const enum metric_counter classes[] = {
-	    MC_HTTP_2XX, MC_HTTP_3XX, MC_HTTP_4XX, MC_HTTP_5XX};
+	static const enum metric_counter classes[] = { MC_HTTP_2XX, MC_HTTP_3XX,
+		MC_HTTP_4XX, MC_HTTP_5XX };
 
 	metric_inc(m, MC_HTTP_REQUESTS);
 	if (status >= 200)
@@ -268,7 +268,7 @@ ends_with_answer(const struct conn *c)
 	if (c->whole || !c->req.has_body)
 		return (false);
 	return (p->chunked || p->expect_continue ||
-		p->content_length > CONN_DISCARD);
+	    p->content_length > CONN_DISCARD);
 }
 
 void
@@ -293,8 +293,8 @@ http_reply(struct http_req *req, int status, const char *content_type,
 }
 
 void
-answer_error(
-    struct http_req *req, int status, const char *code, const char *message)
+answer_error(struct http_req *req, int status, const char *code,
+    const char *message)
 {
 	struct buf b = BUF_INITIALIZER;
 	struct jw j;

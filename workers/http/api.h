@@ -43,8 +43,8 @@ void api_query_store_down(void);
 /* ---- api_gate.c: actions, through the audit process ---- */
 
 /* Sends the request to the gate and answers later. inputs: JSON text. */
-void api_gate(
-    struct http_req *, enum gate_action, const char *skill, const char *inputs);
+void api_gate(struct http_req *, enum gate_action, const char *skill,
+    const char *inputs);
 void api_gate_expire(uint64_t mono_us);
 void api_gate_audit_down(void);
 

@@ -7,25 +7,25 @@
 #include "workers/http/api.h"
 
 static const struct query_how page = {
-    .query = Q_AUDIT_PAGE,
-    .mask = QP_PAGE,
-    .path = "/v1/audit",
-    .key = "entries",
+	.query = Q_AUDIT_PAGE,
+	.mask = QP_PAGE,
+	.path = "/v1/audit",
+	.key = "entries",
 };
 static const struct query_how summary = {
-    .query = Q_AUDIT_SUMMARY,
-    .mask = QP_FILTERS,
-    .key = "summary",
+	.query = Q_AUDIT_SUMMARY,
+	.mask = QP_FILTERS,
+	.key = "summary",
 };
 static const struct query_how actions = {
-    .query = Q_AUDIT_ACTIONS,
-    .mask = QP_BIT(QP_DECISION) | QP_BIT(QP_ACTION_PREFIX),
-    .key = "actions",
+	.query = Q_AUDIT_ACTIONS,
+	.mask = QP_BIT(QP_DECISION) | QP_BIT(QP_ACTION_PREFIX),
+	.key = "actions",
 };
 static const struct query_how decisions = {
-    .query = Q_AUDIT_DECISIONS,
-    .mask = QP_BIT(QP_ACTION),
-    .key = "decisions",
+	.query = Q_AUDIT_DECISIONS,
+	.mask = QP_BIT(QP_ACTION),
+	.key = "decisions",
 };
 
 void

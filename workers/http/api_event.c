@@ -31,7 +31,7 @@ may_send(enum audit_event e, uint64_t now_us)
 		budget[e].sent = 0;
 	}
 	return (api.ctx->audit != NULL && !ipc_congested(api.ctx->audit) &&
-		budget[e].sent < EVENTS_PER_WINDOW);
+	    budget[e].sent < EVENTS_PER_WINDOW);
 }
 
 /* Sends one record that stands for everything held back as well. */
@@ -46,8 +46,9 @@ send_event(enum audit_event e, const char *address, const char *request_id,
 	mw_str(&b, request_id);
 	mw_str(&b, detail);
 	mw_u64(&b, budget[e].held);
-	if (!b.err && ipc_send_buf(api.ctx->audit, MSG_AUDIT_EVENT,
-			  http_next_id(api.ctx), &b) == 0) {
+	if (!b.err &&
+	    ipc_send_buf(api.ctx->audit, MSG_AUDIT_EVENT, http_next_id(api.ctx),
+		&b) == 0) {
 		budget[e].sent++;
 		budget[e].held = 0;
 	}

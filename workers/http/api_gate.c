@@ -25,18 +25,18 @@ static const struct {
 	enum api_error error;
 	enum details details;
 } verdicts[GATE_STATUS_MAX] = {
-    [GS_UNAUTHORIZED] = {ERR_UNAUTHORIZED, D_NONE},
-    [GS_FORBIDDEN] = {ERR_FORBIDDEN, D_NONE},
-    [GS_SKILL_NOT_FOUND] = {ERR_SKILL_NOT_FOUND, D_NONE},
-    [GS_SKILL_DISABLED] = {ERR_SKILL_DISABLED, D_NAME},
-    [GS_ACL_DENIED] = {ERR_SKILL_DENIED, D_NAME},
-    [GS_INPUT_INVALID] = {ERR_SKILL_INPUT, D_ERRORS},
-    [GS_BLOCKED] = {ERR_BLOCKED, D_VERDICT},
-    [GS_UNAVAILABLE] = {ERR_AUDIT_UNAVAILABLE, D_NONE},
-    [GS_BUSY] = {ERR_BUSY, D_NONE},
-    [GS_NOT_RECORDED] = {ERR_NOT_RECORDED, D_PERMIT},
-    [GS_INTERRUPTED] = {ERR_INTERRUPTED, D_PERMIT},
-    [GS_INTERNAL] = {ERR_INTERNAL, D_NONE},
+	[GS_UNAUTHORIZED] = { ERR_UNAUTHORIZED, D_NONE },
+	[GS_FORBIDDEN] = { ERR_FORBIDDEN, D_NONE },
+	[GS_SKILL_NOT_FOUND] = { ERR_SKILL_NOT_FOUND, D_NONE },
+	[GS_SKILL_DISABLED] = { ERR_SKILL_DISABLED, D_NAME },
+	[GS_ACL_DENIED] = { ERR_SKILL_DENIED, D_NAME },
+	[GS_INPUT_INVALID] = { ERR_SKILL_INPUT, D_ERRORS },
+	[GS_BLOCKED] = { ERR_BLOCKED, D_VERDICT },
+	[GS_UNAVAILABLE] = { ERR_AUDIT_UNAVAILABLE, D_NONE },
+	[GS_BUSY] = { ERR_BUSY, D_NONE },
+	[GS_NOT_RECORDED] = { ERR_NOT_RECORDED, D_PERMIT },
+	[GS_INTERRUPTED] = { ERR_INTERRUPTED, D_PERMIT },
+	[GS_INTERNAL] = { ERR_INTERNAL, D_NONE },
 };
 
 /* What waits for the gate: f->data. */
@@ -104,8 +104,8 @@ idem_key(struct http_req *req, const char **key)
 static size_t
 request_size(const struct gate_request *g)
 {
-	const char *const text[] = {g->token, g->address, g->request_id,
-	    g->skill, g->inputs, g->idem_key};
+	const char *const text[] = { g->token, g->address, g->request_id,
+		g->skill, g->inputs, g->idem_key };
 	size_t i, n = 64;
 
 	for (i = 0; i < AX_NELEM(text); i++)
@@ -137,8 +137,8 @@ enter(struct http_req *req, enum gate_action what, const char *skill)
 
 	if ((a = malloc(sizeof(*a) + n)) == NULL)
 		return (NULL);
-	f = inflight_add(
-	    &api.inflight, IF_GATE, ax_mono_us() + GATE_DEADLINE_US);
+	f = inflight_add(&api.inflight, IF_GATE,
+	    ax_mono_us() + GATE_DEADLINE_US);
 	if (f == NULL) {
 		free(a);
 		return (NULL);
@@ -160,13 +160,13 @@ api_gate(struct http_req *req, enum gate_action what, const char *skill,
 {
 	struct http_ctx *ctx = req->ctx;
 	struct gate_request g = {
-	    .action = what,
-	    .source = SRC_API,
-	    .token = req->token,
-	    .address = req->address,
-	    .request_id = req->request_id,
-	    .skill = skill,
-	    .inputs = inputs,
+		.action = what,
+		.source = SRC_API,
+		.token = req->token,
+		.address = req->address,
+		.request_id = req->request_id,
+		.skill = skill,
+		.inputs = inputs,
 	};
 	struct inflight *f;
 
@@ -230,8 +230,8 @@ reply_done(struct http_req *req, const struct gate_result *g)
 }
 
 static void
-reply_changed(
-    struct http_req *req, const struct gate_result *g, const struct action *a)
+reply_changed(struct http_req *req, const struct gate_result *g,
+    const struct action *a)
 {
 	struct buf b = BUF_INITIALIZER;
 	struct jw w;
@@ -276,16 +276,16 @@ put_details(struct jw *w, enum details which, const struct gate_result *g,
 }
 
 static void
-reply_refused(
-    struct http_req *req, const struct gate_result *g, const struct action *a)
+reply_refused(struct http_req *req, const struct gate_result *g,
+    const struct action *a)
 {
 	struct buf b = BUF_INITIALIZER;
 	struct jw w;
 
 	jw_init(&w, &b, false);
 	put_details(&w, verdicts[g->status].details, g, a);
-	reply_error_retry(
-	    req, verdicts[g->status].error, g->retry_after_s, buf_str(&b));
+	reply_error_retry(req, verdicts[g->status].error, g->retry_after_s,
+	    buf_str(&b));
 	buf_free(&b);
 }
 

@@ -72,9 +72,9 @@ on_state(struct http_req *req, const char *text)
 }
 
 static const struct query_how state_query = {
-    .query = Q_MIGRATION_STATE,
-    .rows = on_state,
-    .away = on_away,
+	.query = Q_MIGRATION_STATE,
+	.rows = on_state,
+	.away = on_away,
 };
 
 void

@@ -43,8 +43,7 @@ static uint32_t
 route_errors(const struct route *r)
 {
 	uint32_t mask = r->errors | ERR_BIT(ERR_INTERNAL) |
-			ERR_BIT(ERR_BAD_REQUEST) |
-			ERR_BIT(ERR_CREDENTIAL_IN_QUERY);
+	    ERR_BIT(ERR_BAD_REQUEST) | ERR_BIT(ERR_CREDENTIAL_IN_QUERY);
 
 	if (r->access != ACCESS_PUBLIC)
 		mask |= ERR_BIT(ERR_UNAUTHORIZED);
@@ -59,8 +58,8 @@ route_errors(const struct route *r)
 static void
 put_errors(struct jw *w, const struct route *r)
 {
-	static const int statuses[] = {
-	    400, 401, 403, 404, 413, 415, 422, 429, 500, 503};
+	static const int statuses[] = { 400, 401, 403, 404, 413, 415, 422, 429,
+		500, 503 };
 	uint32_t mask = route_errors(r);
 	struct buf help = BUF_INITIALIZER;
 	unsigned s, e;

@@ -63,8 +63,8 @@ give_up(struct inflight *f)
 
 /* The bounds of one pair are the wrong way round: 400, with both echoed. */
 static void
-reply_range(
-    struct http_req *req, const struct query_values *q, enum query_range which)
+reply_range(struct http_req *req, const struct query_values *q,
+    enum query_range which)
 {
 	struct buf b = BUF_INITIALIZER;
 	struct jw w;
@@ -111,8 +111,8 @@ ask(struct http_req *req, const struct query_how *how, struct query_values *q)
 
 	if (ctx->store == NULL || ipc_congested(ctx->store))
 		return (-1);
-	f = inflight_add(
-	    &api.inflight, IF_QUERY, ax_mono_us() + QUERY_DEADLINE_US);
+	f = inflight_add(&api.inflight, IF_QUERY,
+	    ax_mono_us() + QUERY_DEADLINE_US);
 	if (f == NULL)
 		return (-1);
 	query_to_args(q, how->query, &args);

@@ -130,15 +130,16 @@ list_checks(const struct health *h, struct check c[NCHECKS])
 {
 	unsigned n = 0;
 
-	c[n++] = (struct check){"db", h->db, "db:unavailable"};
-	c[n++] = (struct check){"skills", h->skills, "skills:none"};
-	c[n++] = (struct check){"cron", h->cron, "cron:stopped"};
-	c[n++] = (struct check){"audit_dir", h->audit_dir, "audit_dir:closed"};
+	c[n++] = (struct check){ "db", h->db, "db:unavailable" };
+	c[n++] = (struct check){ "skills", h->skills, "skills:none" };
+	c[n++] = (struct check){ "cron", h->cron, "cron:stopped" };
 	c[n++] =
-	    (struct check){"migration", h->migration, "migration:not_at_head"};
+	    (struct check){ "audit_dir", h->audit_dir, "audit_dir:closed" };
+	c[n++] = (struct check){ "migration", h->migration,
+		"migration:not_at_head" };
 	if (h->sandbox_needed)
-		c[n++] = (struct check){
-		    "sandbox", h->sandbox, "sandbox:unavailable"};
+		c[n++] = (struct check){ "sandbox", h->sandbox,
+			"sandbox:unavailable" };
 	return (n);
 }
 
@@ -176,10 +177,10 @@ put_gate(struct jw *w, const struct http_ctx *ctx)
 	jw_key(w, "audit_dir");
 	jw_obj(w);
 	jw_kbool(w, "channel", ctx->audit != NULL);
-	jw_kuint(
-	    w, "journal_seq", health_gauge(ctx, PROC_AUDIT, MG_JOURNAL_SEQ));
-	jw_kuint(
-	    w, "open_permits", health_gauge(ctx, PROC_AUDIT, MG_OPEN_PERMITS));
+	jw_kuint(w, "journal_seq",
+	    health_gauge(ctx, PROC_AUDIT, MG_JOURNAL_SEQ));
+	jw_kuint(w, "open_permits",
+	    health_gauge(ctx, PROC_AUDIT, MG_OPEN_PERMITS));
 	jw_obj_end(w);
 }
 

@@ -27,8 +27,8 @@ state_get(const struct http_ctx *ctx, unsigned i, struct skill_state *st)
 	memset(st, 0, sizeof(*st));
 	if (s == NULL || i >= METRICS_SKILLS)
 		return;
-	st->enabled =
-	    __atomic_load_n(&s->skill_enabled[i], __ATOMIC_RELAXED) != 0;
+	st->enabled = __atomic_load_n(&s->skill_enabled[i], __ATOMIC_RELAXED) !=
+	    0;
 	for (c = 0; c < MS_MAX; c++)
 		st->calls[c] =
 		    __atomic_load_n(&s->skill[i][c], __ATOMIC_RELAXED);

@@ -90,8 +90,8 @@ auth_add(struct auth_table *t, const char *name, const char *spec, char *err,
 }
 
 const struct auth_entry *
-auth_find(
-    const struct auth_table *t, const char *token, uint8_t digest[AUTH_DIGEST])
+auth_find(const struct auth_table *t, const char *token,
+    uint8_t digest[AUTH_DIGEST])
 {
 	const struct auth_entry *found = NULL;
 	size_t i, len = strlen(token);
@@ -128,9 +128,9 @@ auth_pick(const char *x_api_key, const char *authorization, const char **token)
 }
 
 /* Credentials in URLs end in logs and histories. */
-static const char *const secret_names[] = {"api_key", "apikey", "api-key",
-    "x-api-key", "x_api_key", "key", "token", "access_token", "auth_token",
-    "admin_token", "authorization", "bearer"};
+static const char *const secret_names[] = { "api_key", "apikey", "api-key",
+	"x-api-key", "x_api_key", "key", "token", "access_token", "auth_token",
+	"admin_token", "authorization", "bearer" };
 
 bool
 auth_in_query(const char *query)

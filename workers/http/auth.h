@@ -37,8 +37,8 @@ size_t auth_count(const struct auth_table *);
  * The entry of that token, or NULL. Takes the same time for every token of one
  * length, wherever and whether it matches. digest gets the token's SHA-256.
  */
-const struct auth_entry *auth_find(
-    const struct auth_table *, const char *token, uint8_t digest[AUTH_DIGEST]);
+const struct auth_entry *auth_find(const struct auth_table *, const char *token,
+    uint8_t digest[AUTH_DIGEST]);
 
 enum auth_presented {
 	AUTH_ABSENT,

@@ -40,7 +40,7 @@ too_deep(const char *s, size_t len)
 json_t *
 body_parse(const char *text, size_t len, struct invalid *inv)
 {
-	struct invalid_more more = {0};
+	struct invalid_more more = { 0 };
 	json_error_t err;
 	json_t *root;
 
@@ -53,8 +53,8 @@ body_parse(const char *text, size_t len, struct invalid *inv)
 		invalid_add(inv, INV_JSON, "body", NULL, &more);
 		return (NULL);
 	}
-	root = json_loadb(
-	    text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &err);
+	root = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
+	    &err);
 	if (root != NULL)
 		return (root);
 	more.offset = err.position;
@@ -66,7 +66,7 @@ body_parse(const char *text, size_t len, struct invalid *inv)
 int
 body_invoke(const json_t *root, struct body_invoke *out, struct invalid *inv)
 {
-	struct invalid_more more = {.value = root};
+	struct invalid_more more = { .value = root };
 	const json_t *name;
 
 	memset(out, 0, sizeof(*out));
@@ -93,8 +93,9 @@ body_invoke(const json_t *root, struct body_invoke *out, struct invalid *inv)
 bool
 body_skill_name(const char *s)
 {
-	size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-			     "abcdefghijklmnopqrstuvwxyz0123456789_.-");
+	size_t n = strspn(s,
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789_.-");
 
 	return (n >= 1 && n <= 64 && s[n] == '\0');
 }

@@ -367,8 +367,8 @@ static void
 on_error(struct conn *c)
 {
 	metric_inc(c->srv->ctx->slot, MC_HTTP_PARSE_ERRORS);
-	refuse(
-	    c, c->parser.status, answer_code(c->parser.status), c->parser.why);
+	refuse(c, c->parser.status, answer_code(c->parser.status),
+	    c->parser.why);
 }
 
 /* RFC 9110 10.1.1: only while the body is still to come. */
@@ -416,8 +416,8 @@ on_done(struct conn *c)
 		return;
 	}
 	if (c->parser.body_len > 0) {
-		c->body_end =
-		    c->in + c->off + c->parser.body_off + c->parser.body_len;
+		c->body_end = c->in + c->off + c->parser.body_off +
+		    c->parser.body_len;
 		c->body_saved = *c->body_end;
 		*c->body_end = '\0';
 	}
@@ -429,10 +429,10 @@ on_done(struct conn *c)
 }
 
 static void (*const on_event[])(struct conn *) = {
-    [HTTP_EV_MORE] = on_more,
-    [HTTP_EV_HEAD] = on_head,
-    [HTTP_EV_DONE] = on_done,
-    [HTTP_EV_ERROR] = on_error,
+	[HTTP_EV_MORE] = on_more,
+	[HTTP_EV_HEAD] = on_head,
+	[HTTP_EV_DONE] = on_done,
+	[HTTP_EV_ERROR] = on_error,
 };
 
 /* ---- turns ---- */
@@ -441,8 +441,8 @@ static bool
 can_go_on(const struct conn *c)
 {
 	return (!c->starved && !c->pending && !c->dead && !blocked(c) &&
-		!(c->answered && c->last) && c->in != NULL &&
-		(c->len > c->off || c->headed));
+	    !(c->answered && c->last) && c->in != NULL &&
+	    (c->len > c->off || c->headed));
 }
 
 static void
@@ -455,8 +455,8 @@ conn_turn(struct conn *c)
 	for (n = 0;
 	     n < CONN_BATCH && can_go_on(c) && c->srv->out.len < CONN_OUT_HIGH;
 	     n++)
-		on_event[http_parser_feed(
-		    &c->parser, c->in + c->off, c->len - c->off)](c);
+		on_event[http_parser_feed(&c->parser, c->in + c->off,
+		    c->len - c->off)](c);
 	c->busy = false;
 	flush_scratch(c);
 	conn_settle(c);
@@ -482,9 +482,9 @@ arm(struct conn *c)
 		return;
 	c->phase = phase;
 	/* The last tick is near enough, and costs nothing. */
-	c->deadline = phase == PH_NONE
-			  ? 0
-			  : c->srv->now_us + c->srv->limits.timeout_us[phase];
+	c->deadline = phase == PH_NONE ?
+	    0 :
+	    c->srv->now_us + c->srv->limits.timeout_us[phase];
 }
 
 /* The end of every turn: what comes next? The connection may be gone after. */
@@ -646,15 +646,15 @@ bool
 conn_is_idle(const struct conn *c)
 {
 	return (!c->headed && !c->queued && !blocked(c) && c->len == c->off &&
-		c->phase != PH_LINGER);
+	    c->phase != PH_LINGER);
 }
 
 void
 conn_expired(struct conn *c)
 {
 	static const char *const why[PH_MAX] = {
-	    [PH_HEAD] = "the request head took too long",
-	    [PH_BODY] = "the request body took too long",
+		[PH_HEAD] = "the request head took too long",
+		[PH_BODY] = "the request body took too long",
 	};
 
 	if (why[c->phase] == NULL) {

@@ -153,8 +153,8 @@ struct buf *conn_out(struct conn *);
 /* ---- answer.c ---- */
 
 /* Answers with the error envelope of the contract (2.5). */
-void answer_error(
-    struct http_req *, int status, const char *code, const char *message);
+void answer_error(struct http_req *, int status, const char *code,
+    const char *message);
 /* The code for an error of the parser or of the server itself. */
 const char *answer_code(int status);
 

@@ -160,9 +160,9 @@ expo_gauges(struct buf *b, const struct view *view)
 static const struct {
 	const char *name, *help;
 } hists[MH_MAX] = {
-    [MH_HTTP] = {"http_request_seconds", "Time to answer a request."},
-    [MH_SKILL] = {"skill_invoke_seconds", "Time of a skill call."},
-    [MH_SYNC] = {"journal_sync_seconds", "Time of a group commit."},
+	[MH_HTTP] = { "http_request_seconds", "Time to answer a request." },
+	[MH_SKILL] = { "skill_invoke_seconds", "Time of a skill call." },
+	[MH_SYNC] = { "journal_sync_seconds", "Time of a group commit." },
 };
 
 static void
@@ -183,8 +183,8 @@ expo_hist(struct buf *b, const struct view *view, unsigned h)
 			    (double)metric_bounds_us[i] / 1e6, total);
 	}
 	sum = sum_at(view, OFFSET(sum_us) + h * sizeof(uint64_t));
-	buf_printf(
-	    b, PREFIX "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, total);
+	buf_printf(b, PREFIX "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name,
+	    total);
 	buf_printf(b, PREFIX "%s_sum %" PRIu64 ".%06" PRIu64 "\n", name,
 	    sum / 1000000, sum % 1000000);
 	buf_printf(b, PREFIX "%s_count %" PRIu64 "\n", name, total);
@@ -196,8 +196,8 @@ expo_status(struct buf *b, const struct view *view)
 	uint64_t v;
 	unsigned i;
 
-	family(
-	    b, "http_responses_total", "counter", "Responses by exact status.");
+	family(b, "http_responses_total", "counter",
+	    "Responses by exact status.");
 	for (i = 0; i < 500; i++) {
 		v = sum_at(view, OFFSET(status) + i * sizeof(uint64_t));
 		if (v > 0)
@@ -211,15 +211,15 @@ expo_status(struct buf *b, const struct view *view)
 static const struct {
 	const char *name, *help;
 } skill_families[MS_MAX] = {
-    [MS_INVOKE] = {"skill_calls_total", "Calls of a skill."},
-    [MS_SUCCESS] = {"skill_successes_total", "Calls that succeeded."},
-    [MS_FAILURE] = {"skill_failures_total", "Calls that ran and failed."},
-    [MS_DENIED] = {"skill_denials_total", "Calls that were refused."},
+	[MS_INVOKE] = { "skill_calls_total", "Calls of a skill." },
+	[MS_SUCCESS] = { "skill_successes_total", "Calls that succeeded." },
+	[MS_FAILURE] = { "skill_failures_total", "Calls that ran and failed." },
+	[MS_DENIED] = { "skill_denials_total", "Calls that were refused." },
 };
 
 static void
-skill_line(
-    struct buf *b, const char *family_name, const char *skill, uint64_t v)
+skill_line(struct buf *b, const char *family_name, const char *skill,
+    uint64_t v)
 {
 	buf_printf(b, PREFIX "%s{skill=", family_name);
 	label_value(b, skill);

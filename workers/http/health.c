@@ -9,8 +9,8 @@
 #include "workers/http/api.h"
 
 uint64_t
-health_gauge(
-    const struct http_ctx *ctx, enum proc_role role, enum metric_gauge g)
+health_gauge(const struct http_ctx *ctx, enum proc_role role,
+    enum metric_gauge g)
 {
 	const struct metrics_slot *s = ctx->slots[role][0];
 
@@ -35,7 +35,7 @@ sandbox_ok(const struct http_ctx *ctx)
 	if (health_gauge(ctx, PROC_BROKER, MG_SANDBOX_OK) != 1)
 		return (false);
 	return (health_gauge(ctx, PROC_BROKER, MG_SANDBOX_DEGRADED) == 0 ||
-		settings_bool(ctx->settings, SET_SANDBOX_ALLOW_NO_CGROUP));
+	    settings_bool(ctx->settings, SET_SANDBOX_ALLOW_NO_CGROUP));
 }
 
 void
@@ -44,14 +44,14 @@ health_get(const struct http_ctx *ctx, struct health *h)
 	memset(h, 0, sizeof(*h));
 	/* A slot outlives its process: the channel tells that it lives. */
 	h->db = ctx->store != NULL &&
-		health_gauge(ctx, PROC_STORE, MG_STORE_OK) == 1;
+	    health_gauge(ctx, PROC_STORE, MG_STORE_OK) == 1;
 	h->audit_dir = ctx->audit != NULL &&
-		       health_gauge(ctx, PROC_AUDIT, MG_GATE_OPEN) == 1;
+	    health_gauge(ctx, PROC_AUDIT, MG_GATE_OPEN) == 1;
 	h->skills = ctx->nskills > 0;
 	h->cron = health_gauge(ctx, PROC_SCHEDULER, MG_SCHED_OK) == 1;
 	h->migration = migration_ok(ctx);
 	h->sandbox_needed = settings_bool(ctx->settings, SET_ENABLE_CODE_EXEC);
 	h->sandbox = sandbox_ok(ctx);
 	h->ready = h->db && h->audit_dir && h->skills && h->cron &&
-		   h->migration && (h->sandbox || !h->sandbox_needed);
+	    h->migration && (h->sandbox || !h->sandbox_needed);
 }

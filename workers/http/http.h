@@ -182,8 +182,8 @@ void http_reply(struct http_req *, int status, const char *content_type,
  * limiting is off). False: answer 429; *limit and *reset_s tell why, and
  * retry-after has been added. Not for probes and scrapes.
  */
-bool http_rate_admit(
-    struct http_req *, enum http_bucket, unsigned *limit, unsigned *reset_s);
+bool http_rate_admit(struct http_req *, enum http_bucket, unsigned *limit,
+    unsigned *reset_s);
 
 /*
  * Percent-decodes src[0..n) into dst (at least n + 1 bytes; may be src itself)

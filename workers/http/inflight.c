@@ -60,8 +60,8 @@ grow(struct inflight_table *t)
 }
 
 struct inflight *
-inflight_add(
-    struct inflight_table *t, enum inflight_kind kind, uint64_t deadline_us)
+inflight_add(struct inflight_table *t, enum inflight_kind kind,
+    uint64_t deadline_us)
 {
 	struct inflight *f;
 

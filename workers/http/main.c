@@ -47,7 +47,7 @@ static struct {
 	int listener;
 	struct generation *gen, *next;
 	bool serving;
-} front = {.listener = -1};
+} front = { .listener = -1 };
 
 const char *
 http_fact(const struct http_ctx *ctx, const char *name)
@@ -330,28 +330,28 @@ on_rows(struct ipc *c, struct ipc_msg *m, void *arg)
 }
 
 static const struct ipc_route routes[] = {
-    {MSG_GATE_RESULT, on_gate_result},
-    {MSG_ROWS, on_rows},
+	{ MSG_GATE_RESULT, on_gate_result },
+	{ MSG_ROWS, on_rows },
 };
 
-static const int extra_syscalls[] = {SCMP_SYS(accept4), -1};
+static const int extra_syscalls[] = { SCMP_SYS(accept4), -1 };
 
 static struct worker_ops ops = {
-    .role = PROC_HTTP,
-    .resource = http_resource,
-    .conf_begin = http_conf_begin,
-    .conf_item = http_conf_item,
-    .conf_commit = http_conf_commit,
-    .conf_abort = http_conf_abort,
-    .start = http_start,
-    .confined = http_confined,
-    .peer_up = http_peer_up,
-    .peer_down = http_peer_down,
-    .drain = http_drain,
-    .peer_routes = routes,
-    .npeer_routes = AX_NELEM(routes),
-    .extra_syscalls = extra_syscalls,
-    .rlimit_fsize = 0,
+	.role = PROC_HTTP,
+	.resource = http_resource,
+	.conf_begin = http_conf_begin,
+	.conf_item = http_conf_item,
+	.conf_commit = http_conf_commit,
+	.conf_abort = http_conf_abort,
+	.start = http_start,
+	.confined = http_confined,
+	.peer_up = http_peer_up,
+	.peer_down = http_peer_down,
+	.drain = http_drain,
+	.peer_routes = routes,
+	.npeer_routes = AX_NELEM(routes),
+	.extra_syscalls = extra_syscalls,
+	.rlimit_fsize = 0,
 };
 
 int

@@ -160,13 +160,13 @@ static const struct {
 	uint8_t len;
 	enum http_method method;
 } methods[] = {
-    {"GET", 3, HTTP_GET},
-    {"HEAD", 4, HTTP_HEAD},
-    {"POST", 4, HTTP_POST},
-    {"PUT", 3, HTTP_PUT},
-    {"DELETE", 6, HTTP_DELETE},
-    {"PATCH", 5, HTTP_PATCH},
-    {"OPTIONS", 7, HTTP_OPTIONS},
+	{ "GET", 3, HTTP_GET },
+	{ "HEAD", 4, HTTP_HEAD },
+	{ "POST", 4, HTTP_POST },
+	{ "PUT", 3, HTTP_PUT },
+	{ "DELETE", 6, HTTP_DELETE },
+	{ "PATCH", 5, HTTP_PATCH },
+	{ "OPTIONS", 7, HTTP_OPTIONS },
 };
 
 static enum http_method
@@ -357,8 +357,8 @@ step_version(struct http_parser *p, char *b, size_t len)
 	for (; p->count < sizeof(pattern) - 1; p->count++, p->pos++) {
 		if (p->pos == len)
 			return (STEP_MORE);
-		if (pattern[p->count] == '0' ? !is(b[p->pos], C_DIGIT)
-					     : b[p->pos] != pattern[p->count])
+		if (pattern[p->count] == '0' ? !is(b[p->pos], C_DIGIT) :
+					       b[p->pos] != pattern[p->count])
 			return (bad(p, "bad protocol version"));
 	}
 	if (b[p->pos - 3] != '1' ||
@@ -371,8 +371,8 @@ step_version(struct http_parser *p, char *b, size_t len)
 static enum step
 step_line_cr(struct http_parser *p, char *b, size_t len)
 {
-	return (expect(
-	    p, b, len, '\r', S_LINE_LF, "bytes behind the protocol version"));
+	return (expect(p, b, len, '\r', S_LINE_LF,
+	    "bytes behind the protocol version"));
 }
 
 static enum step
@@ -480,11 +480,11 @@ static const struct {
 	size_t len;
 	enum step (*fn)(struct http_parser *, const char *, size_t);
 } framing[] = {
-    {"host", 4, on_host},
-    {"content-length", 14, on_content_length},
-    {"transfer-encoding", 17, on_transfer_encoding},
-    {"connection", 10, on_connection},
-    {"expect", 6, on_expect},
+	{ "host", 4, on_host },
+	{ "content-length", 14, on_content_length },
+	{ "transfer-encoding", 17, on_transfer_encoding },
+	{ "connection", 10, on_connection },
+	{ "expect", 6, on_expect },
 };
 
 static enum step
@@ -704,8 +704,8 @@ step_data_lf(struct http_parser *p, char *b, size_t len)
 /* ---- trailers: checked as fields are, bounded, dropped ---- */
 
 static enum step
-trailer_span(
-    struct http_parser *p, char *b, size_t len, uint8_t class, bool *end)
+trailer_span(struct http_parser *p, char *b, size_t len, uint8_t class,
+    bool *end)
 {
 	size_t from = p->pos;
 
@@ -751,8 +751,8 @@ step_trailer_value(struct http_parser *p, char *b, size_t len)
 
 	if (step != STEP_ON)
 		return (step);
-	return (expect(
-	    p, b, len, '\r', S_TRAILER_LF, "bad byte in a trailer value"));
+	return (expect(p, b, len, '\r', S_TRAILER_LF,
+	    "bad byte in a trailer value"));
 }
 
 static enum step
@@ -770,31 +770,31 @@ step_last_lf(struct http_parser *p, char *b, size_t len)
 /* ---- the machine ---- */
 
 static const step_fn steps[S_DONE] = {
-    [S_START] = step_start,
-    [S_START_LF] = step_start_lf,
-    [S_METHOD] = step_method,
-    [S_TARGET] = step_target,
-    [S_VERSION] = step_version,
-    [S_LINE_CR] = step_line_cr,
-    [S_LINE_LF] = step_line_lf,
-    [S_FIELD] = step_field,
-    [S_NAME] = step_name,
-    [S_OWS] = step_ows,
-    [S_VALUE] = step_value,
-    [S_VALUE_LF] = step_value_lf,
-    [S_HEAD_LF] = step_head_lf,
-    [S_BODY] = step_body,
-    [S_CHUNK_SIZE] = step_chunk_size,
-    [S_CHUNK_EXT] = step_chunk_ext,
-    [S_CHUNK_LF] = step_chunk_lf,
-    [S_CHUNK_DATA] = step_chunk_data,
-    [S_DATA_CR] = step_data_cr,
-    [S_DATA_LF] = step_data_lf,
-    [S_TRAILER] = step_trailer,
-    [S_TRAILER_NAME] = step_trailer_name,
-    [S_TRAILER_VALUE] = step_trailer_value,
-    [S_TRAILER_LF] = step_trailer_lf,
-    [S_LAST_LF] = step_last_lf,
+	[S_START] = step_start,
+	[S_START_LF] = step_start_lf,
+	[S_METHOD] = step_method,
+	[S_TARGET] = step_target,
+	[S_VERSION] = step_version,
+	[S_LINE_CR] = step_line_cr,
+	[S_LINE_LF] = step_line_lf,
+	[S_FIELD] = step_field,
+	[S_NAME] = step_name,
+	[S_OWS] = step_ows,
+	[S_VALUE] = step_value,
+	[S_VALUE_LF] = step_value_lf,
+	[S_HEAD_LF] = step_head_lf,
+	[S_BODY] = step_body,
+	[S_CHUNK_SIZE] = step_chunk_size,
+	[S_CHUNK_EXT] = step_chunk_ext,
+	[S_CHUNK_LF] = step_chunk_lf,
+	[S_CHUNK_DATA] = step_chunk_data,
+	[S_DATA_CR] = step_data_cr,
+	[S_DATA_LF] = step_data_lf,
+	[S_TRAILER] = step_trailer,
+	[S_TRAILER_NAME] = step_trailer_name,
+	[S_TRAILER_VALUE] = step_trailer_value,
+	[S_TRAILER_LF] = step_trailer_lf,
+	[S_LAST_LF] = step_last_lf,
 };
 
 static void
@@ -864,8 +864,8 @@ http_parser_in_body(const struct http_parser *p)
 }
 
 const char *
-http_parser_field(
-    const struct http_parser *p, const char *b, const char *name, unsigned n)
+http_parser_field(const struct http_parser *p, const char *b, const char *name,
+    unsigned n)
 {
 	size_t len = strlen(name);
 	unsigned i;

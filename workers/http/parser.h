@@ -107,7 +107,7 @@ bool http_parser_in_body(const struct http_parser *);
  * The n-th (0: first) field of that name (lower case): its value in buf, or
  * NULL.
  */
-const char *http_parser_field(
-    const struct http_parser *, const char *buf, const char *name, unsigned n);
+const char *http_parser_field(const struct http_parser *, const char *buf,
+    const char *name, unsigned n);
 
 #endif

@@ -58,7 +58,7 @@ static void
 set_int(struct query_values *q, enum qp p, const char *s, struct invalid *inv)
 {
 	const struct qp_def *d = &qp_defs[p];
-	struct invalid_more more = {.text = s};
+	struct invalid_more more = { .text = s };
 	int64_t n;
 
 	errno = 0;
@@ -83,7 +83,7 @@ static void
 set_str(struct query_values *q, enum qp p, char *s, struct invalid *inv)
 {
 	const struct qp_def *d = &qp_defs[p];
-	struct invalid_more more = {.text = s, .bound = d->max};
+	struct invalid_more more = { .text = s, .bound = d->max };
 	char *c;
 
 	if (strlen(s) > (size_t)d->max) {
@@ -99,8 +99,8 @@ set_str(struct query_values *q, enum qp p, char *s, struct invalid *inv)
 static void
 set_time(struct query_values *q, enum qp p, const char *s, struct invalid *inv)
 {
-	struct invalid_more more = {
-	    .text = s, .error = "not an ISO 8601 date-time, date or Unix time"};
+	struct invalid_more more = { .text = s,
+		.error = "not an ISO 8601 date-time, date or Unix time" };
 
 	if (ax_ts_parse(s, &q->v[p].us) == -1)
 		invalid_add(inv, INV_DATETIME, "query", qp_defs[p].name, &more);
@@ -145,8 +145,8 @@ set_pair(struct query_values *q, char *pair, uint32_t mask, uint32_t *seen,
 }
 
 int
-query_parse(
-    struct query_values *q, const char *qs, uint32_t mask, struct invalid *inv)
+query_parse(struct query_values *q, const char *qs, uint32_t mask,
+    struct invalid *inv)
 {
 	char *pair, *next;
 	uint32_t seen = 0;
@@ -197,8 +197,8 @@ wire_time(const struct query_values *q, enum qp p)
 }
 
 void
-query_to_args(
-    const struct query_values *q, enum query what, struct query_args *a)
+query_to_args(const struct query_values *q, enum query what,
+    struct query_args *a)
 {
 	memset(a, 0, sizeof(*a));
 	a->query = what;

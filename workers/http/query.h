@@ -72,8 +72,8 @@ struct query_values {
  * items in *invalid (or none of them: out of memory). query_free() in either
  * case.
  */
-int query_parse(
-    struct query_values *, const char *qs, uint32_t mask, struct invalid *);
+int query_parse(struct query_values *, const char *qs, uint32_t mask,
+    struct invalid *);
 void query_free(struct query_values *);
 
 /* Which pair of bounds is the wrong way round. */

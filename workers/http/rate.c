@@ -40,8 +40,8 @@ load(const uint64_t *p)
 static inline bool
 swap(uint64_t *p, uint64_t *old, uint64_t new)
 {
-	return (__atomic_compare_exchange_n(
-	    p, old, new, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+	return (__atomic_compare_exchange_n(p, old, new, false,
+	    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 }
 
 uint64_t
@@ -93,8 +93,8 @@ entry_find(struct rate_table *t, uint64_t key, uint32_t now)
 	}
 	if (swap(&victim->key, &old, key) || old == key) {
 		if (least > 0)
-			__atomic_store_n(
-			    &victim->window, word(now, 0), __ATOMIC_RELEASE);
+			__atomic_store_n(&victim->window, word(now, 0),
+			    __ATOMIC_RELEASE);
 		return (victim);
 	}
 	/* Another worker was faster: its client shares the entry this once. */
@@ -131,7 +131,7 @@ reset_after(uint32_t count, uint32_t before, unsigned limit, uint64_t into)
 		wait = RATE_WINDOW_US - into + need;
 	} else {
 		need = RATE_WINDOW_US -
-		       (uint64_t)(limit - 1 - count) * RATE_WINDOW_US / before;
+		    (uint64_t)(limit - 1 - count) * RATE_WINDOW_US / before;
 		wait = need > into ? need - into : 0;
 	}
 	wait = (wait + 999999) / 1000000;
@@ -154,12 +154,12 @@ rate_take(struct rate_table *t, uint64_t key, unsigned limit, uint64_t now_us,
 	w = entry_roll(e, now);
 	do {
 		b = load(&e->before);
-		before =
-		    word_window(b) == word_window(w) - 1 ? word_count(b) : 0;
+		before = word_window(b) == word_window(w) - 1 ? word_count(b) :
+								0;
 		/* Rounded up: the estimate never favours the client. */
 		used = word_count(w) +
-		       (before * (RATE_WINDOW_US - into) + RATE_WINDOW_US - 1) /
-			   RATE_WINDOW_US;
+		    (before * (RATE_WINDOW_US - into) + RATE_WINDOW_US - 1) /
+			RATE_WINDOW_US;
 		if (used >= limit) {
 			v->admitted = false;
 			v->remaining = 0;

@@ -126,8 +126,8 @@ reply_error_retry(struct http_req *req, enum api_error e, unsigned retry_s,
 
 	begin(&w, &b, e);
 	if (e == ERR_UNAUTHORIZED)
-		http_reply_header(
-		    req, "www-authenticate", "Bearer realm=\"archillx\"");
+		http_reply_header(req, "www-authenticate",
+		    "Bearer realm=\"archillx\"");
 	else {
 		if (details == NULL)
 			details = "{}";
@@ -138,8 +138,8 @@ reply_error_retry(struct http_req *req, enum api_error e, unsigned retry_s,
 		jw_kstr(&w, "request_id", req->request_id);
 	/* A time to come back belongs only to what may be repeated. */
 	if (error_defs[e].retry_s != 0)
-		retry_after(
-		    req, retry_s != 0 ? retry_s : error_defs[e].retry_s);
+		retry_after(req,
+		    retry_s != 0 ? retry_s : error_defs[e].retry_s);
 	finish(req, &w, e);
 }
 

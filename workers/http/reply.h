@@ -63,12 +63,12 @@ void reply_buf(struct http_req *, int status, struct buf *);
  */
 void reply_error(struct http_req *, enum api_error, const char *details);
 /* The same with a Retry-After of the caller's; 0: as the table says. */
-void reply_error_retry(
-    struct http_req *, enum api_error, unsigned retry_s, const char *details);
+void reply_error_retry(struct http_req *, enum api_error, unsigned retry_s,
+    const char *details);
 /* 422 with the items; frees them. No items at all means ENOMEM: 500. */
 void reply_invalid(struct http_req *, struct invalid *);
-void reply_rate_limited(
-    struct http_req *, enum http_bucket, unsigned limit, unsigned reset_s);
+void reply_rate_limited(struct http_req *, enum http_bucket, unsigned limit,
+    unsigned reset_s);
 void reply_not_found(struct http_req *);
 void reply_method(struct http_req *, const char *allow);
 

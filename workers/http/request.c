@@ -30,8 +30,9 @@ http_req_header(const struct http_req *req, const char *name)
 static bool
 request_id_valid(const char *s)
 {
-	size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-			     "abcdefghijklmnopqrstuvwxyz0123456789._-");
+	size_t n = strspn(s,
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789._-");
 
 	return (n >= 1 && n <= 128 && s[n] == '\0');
 }
@@ -70,7 +71,7 @@ is_address(const char *s)
 	unsigned char bin[16];
 
 	return (inet_pton(AF_INET, s, bin) == 1 ||
-		inet_pton(AF_INET6, s, bin) == 1);
+	    inet_pton(AF_INET6, s, bin) == 1);
 }
 
 /* Copies s[from..to) without the spaces around it; false if it is too long. */
@@ -287,8 +288,8 @@ http_rate_admit(struct http_req *req, enum http_bucket bucket, unsigned *limit,
 
 	if (!s->rate_on || s->rate == NULL)
 		return (true);
-	key = c->has_who ? rate_key(bucket, c->who, sizeof(c->who))
-			 : rate_key(bucket, req->address, strlen(req->address));
+	key = c->has_who ? rate_key(bucket, c->who, sizeof(c->who)) :
+			   rate_key(bucket, req->address, strlen(req->address));
 	rate_take(s->rate, key, s->rate_limit[bucket], ax_mono_us(), &v);
 	reply_number(req, "x-ratelimit-limit", v.limit);
 	reply_number(req, "x-ratelimit-remaining", v.remaining);

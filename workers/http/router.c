@@ -11,13 +11,13 @@
 #include "workers/http/router.h"
 
 static const char *const method_names[HTTP_METHOD_MAX] = {
-    [HTTP_GET] = "GET",
-    [HTTP_HEAD] = "HEAD",
-    [HTTP_POST] = "POST",
-    [HTTP_PUT] = "PUT",
-    [HTTP_DELETE] = "DELETE",
-    [HTTP_PATCH] = "PATCH",
-    [HTTP_OPTIONS] = "OPTIONS",
+	[HTTP_GET] = "GET",
+	[HTTP_HEAD] = "HEAD",
+	[HTTP_POST] = "POST",
+	[HTTP_PUT] = "PUT",
+	[HTTP_DELETE] = "DELETE",
+	[HTTP_PATCH] = "PATCH",
+	[HTTP_OPTIONS] = "OPTIONS",
 };
 
 /* Compares with one "{name}" in the pattern; `name` gets its segment. */

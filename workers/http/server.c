@@ -37,8 +37,8 @@ date_update(struct http_server *s)
 	struct tm tm;
 
 	if (gmtime_r(&now, &tm) != NULL)
-		strftime(
-		    s->date, sizeof(s->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+		strftime(s->date, sizeof(s->date), "%a, %d %b %Y %H:%M:%S GMT",
+		    &tm);
 }
 
 void
@@ -46,7 +46,7 @@ server_uuid(struct http_server *s, char out[37])
 {
 	static const char hex[] = "0123456789abcdef";
 	/* Where the groups end: 8-4-4-4-12. */
-	static const uint8_t dash[16] = {0, 0, 0, 0, 1, 0, 1, 0, 1, 0, 1};
+	static const uint8_t dash[16] = { 0, 0, 0, 0, 1, 0, 1, 0, 1, 0, 1 };
 	uint8_t *r;
 	size_t i;
 
@@ -241,8 +241,8 @@ server_new(struct http_ctx *ctx, int listener, struct rate_table *rate,
 	TAILQ_INIT(&s->again);
 	/* Accepted sockets inherit it: an answer is one write. */
 	(void)setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	s->ev_accept = event_new(
-	    ctx->base, listener, EV_READ | EV_PERSIST, on_acceptable, s);
+	s->ev_accept = event_new(ctx->base, listener, EV_READ | EV_PERSIST,
+	    on_acceptable, s);
 	s->ev_tick = event_new(ctx->base, -1, EV_PERSIST, on_tick, s);
 	s->ev_again = event_new(ctx->base, -1, 0, on_again, s);
 	if (s->ev_accept == NULL || s->ev_tick == NULL || s->ev_again == NULL)
@@ -254,11 +254,11 @@ static const struct {
 	enum conn_phase phase;
 	enum setting_id setting;
 } timeouts[] = {
-    {PH_FIRST, SET_HTTP_HEADER_TIMEOUT},
-    {PH_HEAD, SET_HTTP_HEADER_TIMEOUT},
-    {PH_BODY, SET_HTTP_BODY_TIMEOUT},
-    {PH_WRITE, SET_HTTP_BODY_TIMEOUT},
-    {PH_IDLE, SET_HTTP_IDLE_TIMEOUT},
+	{ PH_FIRST, SET_HTTP_HEADER_TIMEOUT },
+	{ PH_HEAD, SET_HTTP_HEADER_TIMEOUT },
+	{ PH_BODY, SET_HTTP_BODY_TIMEOUT },
+	{ PH_WRITE, SET_HTTP_BODY_TIMEOUT },
+	{ PH_IDLE, SET_HTTP_IDLE_TIMEOUT },
 };
 
 void
@@ -285,7 +285,7 @@ server_configure(struct http_server *s, struct auth_table *auth)
 void
 server_start(struct http_server *s)
 {
-	const struct timeval tick = {0, TICK_US};
+	const struct timeval tick = { 0, TICK_US };
 
 	s->now_us = ax_mono_us();
 	date_update(s);

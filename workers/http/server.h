@@ -17,8 +17,8 @@ struct rate_table;
  * Takes over the listening socket (non-blocking) and the mapped rate table
  * (NULL: limiting counts nothing). NULL with errno when there is no memory.
  */
-struct http_server *server_new(
-    struct http_ctx *, int listener, struct rate_table *, int max_connections);
+struct http_server *server_new(struct http_ctx *, int listener,
+    struct rate_table *, int max_connections);
 
 /*
  * Takes over a table of credentials and reads the limits again from

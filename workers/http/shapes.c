@@ -350,12 +350,12 @@ const unsigned nshapes = AX_NELEM(shapes);
 static const struct {
 	const char *type, *name, *format;
 } simple_types[] = {
-    {"string", "string", NULL},
-    {"integer", "integer", NULL},
-    {"number", "number", NULL},
-    {"boolean", "boolean", NULL},
-    {"object", "object", NULL},
-    {"time", "string", "date-time"},
+	{ "string", "string", NULL },
+	{ "integer", "integer", NULL },
+	{ "number", "number", NULL },
+	{ "boolean", "boolean", NULL },
+	{ "object", "object", NULL },
+	{ "time", "string", "date-time" },
 };
 
 static bool
@@ -432,7 +432,7 @@ shape_type(struct jw *w, const char *type)
 	if (type[0] == '[' || type[0] == '{')
 		put_container(w, type);
 	else if (strcmp(type, "any") != 0 && !put_simple(w, type) &&
-		 !put_reference(w, type))
+	    !put_reference(w, type))
 		put_words(w, type);
 	jw_obj_end(w);
 }

@@ -170,7 +170,8 @@ box_kill(struct box *b, enum end_hint why)
 	}
 	/* The group's count includes bubblewrap itself. */
 	if ((b->in_cgroup ? cgrun_kill(&boxes->cg, b->id, b->pid) <= 1 :
-	    kill_children(b->pid) == 0) || b->tries++ > KILL_OUTER_TRIES)
+			    kill_children(b->pid) == 0) ||
+	    b->tries++ > KILL_OUTER_TRIES)
 		(void)kill(b->pid, SIGKILL);
 	again(b);
 }
@@ -259,7 +260,8 @@ box_read_end(struct box *b, int status, const struct rusage *ru,
 
 	memset(e, 0, sizeof(*e));
 	e->has_status = recv(b->sock, &s, sizeof(s), MSG_DONTWAIT) ==
-	    (ssize_t)sizeof(s) && s.magic == JOB_MAGIC;
+		(ssize_t)sizeof(s) &&
+	    s.magic == JOB_MAGIC;
 	e->status = e->has_status ? s.wait_status : status;
 	if (b->in_cgroup)
 		cgrun_usage(&boxes->cg, b->id, &u);
@@ -386,7 +388,7 @@ box_start(struct boxes *s, const struct box_recipe *r, const char **what)
 	*what = "fork";
 	if (box_fork(b) == 0 && box_watch(b) == 0)
 		return (b);
- fail:
+fail:
 	save = errno;
 	if (b->pid != 0) {
 		(void)kill(b->pid, SIGKILL);
@@ -408,8 +410,10 @@ box_feed(struct box *b, uint64_t run, const int fds[4], uint32_t wall_ms)
 	struct timeval tv = { wall_ms / 1000, wall_ms % 1000 * 1000 };
 	char go = 'j';
 	struct iovec iov = { &go, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &c, .msg_controllen = sizeof(c.space) };
+	struct msghdr m = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &c,
+		.msg_controllen = sizeof(c.space) };
 
 	memset(&c, 0, sizeof(c));
 	c.h.cmsg_level = SOL_SOCKET;

@@ -38,7 +38,7 @@ void box_recipe_free(struct box_recipe *);
 
 /* How bubblewrap ended. */
 struct box_end {
-	int status; /* the program's wait status, or bubblewrap's */
+	int status;	 /* the program's wait status, or bubblewrap's */
 	bool has_status; /* it is the program's */
 	uint64_t cpu_us, peak;
 	enum end_hint hint;
@@ -53,8 +53,8 @@ struct box {
 	struct event *exit_ev, *again_ev, *wall_ev;
 	pid_t pid; /* bubblewrap; 0 once reaped */
 	int pidfd, sock;
-	int set_up;    /* what bubblewrap says while it sets up */
-	int err;       /* the job's stderr, for that text */
+	int set_up; /* what bubblewrap says while it sets up */
+	int err;    /* the job's stderr, for that text */
 	enum end_hint ended_by;
 	uint64_t cpu_us; /* when we ended it: the kernel forgets it */
 	unsigned tries;
@@ -76,8 +76,8 @@ struct boxes {
 void boxes_init(struct boxes *, struct event_base *);
 
 /* Starts one. NULL with errno; *what then names the step. */
-struct box *box_start(struct boxes *, const struct box_recipe *,
-    const char **what);
+struct box *
+box_start(struct boxes *, const struct box_recipe *, const char **what);
 /*
  * Hands it its job: four descriptors (job, stdin, stdout, stderr), which stay
  * the caller's, and a deadline. 0, or -1 with errno.

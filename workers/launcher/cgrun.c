@@ -152,7 +152,7 @@ limits_v1(const struct cgrun_base *b, uint64_t run,
 {
 	(void)put_number(b->memory, run, "memory.swappiness", 0);
 	if (put_number(b->memory, run, "memory.limit_in_bytes", l->memory) ==
-	    -1 ||
+		-1 ||
 	    put_number(b->pids, run, "pids.max", l->pids + OWN_PIDS) == -1)
 		return (-1);
 	/* Memory and swap together; only there with swap accounting. */
@@ -182,7 +182,7 @@ cgrun_make(const struct cgrun_base *b, uint64_t run,
 	*what = "cgroup: limits";
 	if ((b->v2 ? limits_v2(b->memory, run, l) : limits_v1(b, run, l)) == 0)
 		return (0);
- fail:
+fail:
 	save = errno;
 	(void)cgrun_remove(b, run);
 	errno = save;
@@ -190,8 +190,7 @@ cgrun_make(const struct cgrun_base *b, uint64_t run,
 }
 
 int
-cgrun_open_procs(const struct cgrun_base *b, uint64_t run,
-    int fds[CGRUN_DIRS])
+cgrun_open_procs(const struct cgrun_base *b, uint64_t run, int fds[CGRUN_DIRS])
 {
 	const int dirs[CGRUN_DIRS] = { b->memory, b->pids, b->cpu };
 	char path[64];
@@ -237,8 +236,7 @@ cgrun_usage(const struct cgrun_base *b, uint64_t run, struct cgrun_usage *u)
 
 /* Calls fn for every process of a group; returns how many there were. */
 static unsigned
-each_process(int dirfd, const char *name, void (*fn)(pid_t, void *),
-    void *arg)
+each_process(int dirfd, const char *name, void (*fn)(pid_t, void *), void *arg)
 {
 	char path[300], text[32768], *line, *save = NULL;
 	unsigned n = 0;
@@ -248,7 +246,7 @@ each_process(int dirfd, const char *name, void (*fn)(pid_t, void *),
 	if (get(dirfd, path, text, sizeof(text)) == -1)
 		return (0);
 	for (line = strtok_r(text, "\n", &save); line != NULL;
-	    line = strtok_r(NULL, "\n", &save)) {
+	     line = strtok_r(NULL, "\n", &save)) {
 		if (ax_strtonum(line, 2, INT_MAX, &pid) == -1)
 			continue;
 		n++;
@@ -274,8 +272,10 @@ add_cpu(pid_t pid, void *sum)
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	if (get(AT_FDCWD, path, text, sizeof(text)) == -1 ||
 	    (p = strrchr(text, ')')) == NULL ||
-	    sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu "
-	    "%lu %lu %lu", &u, &s, &cu, &cs) != 4)
+	    sscanf(p + 2,
+		"%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu "
+		"%lu %lu %lu",
+		&u, &s, &cu, &cs) != 4)
 		return;
 	*(uint64_t *)sum += (uint64_t)(u + s + cu + cs) * 1000000u /
 	    (uint64_t)sysconf(_SC_CLK_TCK);

@@ -47,8 +47,8 @@ int cgrun_make(const struct cgrun_base *, uint64_t run,
  * Opens what a child writes "0" to between fork and exec: at most CGRUN_DIRS
  * descriptors, close-on-exec; their number, or -1.
  */
-int cgrun_open_procs(const struct cgrun_base *, uint64_t run,
-    int fds[CGRUN_DIRS]);
+int
+cgrun_open_procs(const struct cgrun_base *, uint64_t run, int fds[CGRUN_DIRS]);
 void cgrun_usage(const struct cgrun_base *, uint64_t run, struct cgrun_usage *);
 /* CPU time of the processes that are in it now, in microseconds. */
 uint64_t cgrun_cpu_now(const struct cgrun_base *, uint64_t run);

@@ -64,8 +64,7 @@ launcher_box_ended(struct box *b, const struct box_end *e)
 	mw_u64(&out, ax_mono_us() - b->fed_us);
 	mw_u64(&out, e->peak);
 	mw_u8(&out, (uint8_t)e->hint);
-	if (broker != NULL &&
-	    ipc_send_buf(broker, MSG_EXITED, 0, &out) == -1)
+	if (broker != NULL && ipc_send_buf(broker, MSG_EXITED, 0, &out) == -1)
 		log_warn("run: EXITED");
 	buf_free(&out);
 }
@@ -289,9 +288,10 @@ launcher_on_sweep_timer(evutil_socket_t fd, short what, void *arg)
 	unsigned left = cgrun_sweep(&me.boxes.cg);
 
 	if (left == 0 && TAILQ_EMPTY(&me.boxes.all)) {
-		send_swept(true, cgrun_usable(&me.boxes.cg) ?
-		    "no cgroup is left" :
-		    "no cgroup: sandboxes end with their launcher");
+		send_swept(true,
+		    cgrun_usable(&me.boxes.cg) ?
+			"no cgroup is left" :
+			"no cgroup: sandboxes end with their launcher");
 		return;
 	}
 	if (me.sweep_tries++ > SWEEP_TRIES) {
@@ -335,8 +335,7 @@ launcher_start(struct worker *w)
 	me.sweep_ev = evtimer_new(w->base, launcher_on_sweep_timer, NULL);
 	me.spare_ev = evtimer_new(w->base, launcher_on_spare, NULL);
 	me.unspare_ev = evtimer_new(w->base, launcher_on_unspare, NULL);
-	if (me.sweep_ev == NULL || me.spare_ev == NULL ||
-	    me.unspare_ev == NULL)
+	if (me.sweep_ev == NULL || me.spare_ev == NULL || me.unspare_ev == NULL)
 		fatalx("event");
 }
 

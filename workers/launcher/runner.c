@@ -42,8 +42,7 @@ struct job {
 };
 
 /* Says which step failed, with errno unless it is 0; ends the process. */
-static void __attribute__((noreturn))
-fail(const char *step, int err)
+static void __attribute__((noreturn)) fail(const char *step, int err)
 {
 	dprintf(2, "archillx-runner: %s%s%s\n", step, err != 0 ? ": " : "",
 	    err != 0 ? strerror(err) : "");
@@ -80,8 +79,10 @@ receive_job(void)
 	int fds[4], i;
 	char go;
 	struct iovec iov = { &go, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &c, .msg_controllen = sizeof(c.space) };
+	struct msghdr m = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &c,
+		.msg_controllen = sizeof(c.space) };
 	ssize_t n;
 
 	do {
@@ -121,8 +122,7 @@ load_job(struct job *j, int fd)
 	filter = (uint64_t)j->head->filter_len * sizeof(struct sock_filter);
 	if (j->head->magic != JOB_MAGIC || j->head->total != st.st_size ||
 	    j->head->argc < 1 || j->head->argc > JOB_ARG_MAX ||
-	    j->head->envc > JOB_ENV_MAX ||
-	    j->head->filter_len > BPF_MAXINSNS ||
+	    j->head->envc > JOB_ENV_MAX || j->head->filter_len > BPF_MAXINSNS ||
 	    filter > (uint64_t)st.st_size - sizeof(*j->head))
 		fail("job: malformed head", 0);
 	p += sizeof(*j->head);
@@ -201,8 +201,8 @@ write_files(const struct job *j)
 		memcpy(&h, p, sizeof(h));
 		p += sizeof(h);
 		if (h.path_len < 2 || h.path_len > (size_t)(j->end - p) ||
-		    p[h.path_len - 1] != '\0' || h.data_len >
-		    (size_t)(j->end - p) - h.path_len)
+		    p[h.path_len - 1] != '\0' ||
+		    h.data_len > (size_t)(j->end - p) - h.path_len)
 			fail("files: malformed", 0);
 		write_file(p, p + h.path_len, h.data_len);
 		p += h.path_len + h.data_len;
@@ -254,8 +254,7 @@ struct failure {
 	int err;
 };
 
-static void __attribute__((noreturn))
-child_fail(int fd, const char *step)
+static void __attribute__((noreturn)) child_fail(int fd, const char *step)
 {
 	struct failure f = { .err = errno };
 
@@ -344,6 +343,7 @@ main(void)
 		_exit(EXIT_SETUP);
 	s.wait_status = status;
 	s.maxrss = (uint64_t)ru.ru_maxrss * 1024;
-	_exit(write(JOB_SOCK, &s, sizeof(s)) == (ssize_t)sizeof(s) ? 0 :
-	    EXIT_SETUP);
+	_exit(write(JOB_SOCK, &s, sizeof(s)) == (ssize_t)sizeof(s) ?
+		0 :
+		EXIT_SETUP);
 }

@@ -20,13 +20,12 @@
 
 #define HIGH_FD 64 /* above everything that is put in place */
 
-static void __attribute__((noreturn))
-child_fail(const char *step)
+static void __attribute__((noreturn)) child_fail(const char *step)
 {
 	static const char *const lead = "archillx-launcher: ";
 	const char *why = strerrordesc_np(errno);
-	const char *const parts[] = { lead, step, ": ",
-		why != NULL ? why : "?", "\n" };
+	const char *const parts[] = { lead, step, ": ", why != NULL ? why : "?",
+		"\n" };
 	size_t i;
 
 	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
@@ -47,9 +46,8 @@ place(int sock, int err)
 	return (0);
 }
 
-static void __attribute__((noreturn))
-child(pid_t parent, char *const *argv, int sock, int err, const int *procs,
-    int nprocs)
+static void __attribute__((noreturn)) child(pid_t parent, char *const *argv,
+    int sock, int err, const int *procs, int nprocs)
 {
 	static char *const no_env[] = { NULL };
 	sigset_t none;
@@ -78,8 +76,7 @@ child(pid_t parent, char *const *argv, int sock, int err, const int *procs,
 }
 
 pid_t
-start_bwrap(char *const *argv, int sock, int err, const int *procs,
-    int nprocs)
+start_bwrap(char *const *argv, int sock, int err, const int *procs, int nprocs)
 {
 	pid_t parent = getpid(), pid;
 

@@ -10,7 +10,7 @@
  * are the caller's 0, 2 is `err`, 3 is `sock`, nothing else. The caller keeps
  * its own. The pid, or -1 with errno.
  */
-pid_t start_bwrap(char *const *argv, int sock, int err, const int *procs,
-    int nprocs);
+pid_t
+start_bwrap(char *const *argv, int sock, int err, const int *procs, int nprocs);
 
 #endif

@@ -194,7 +194,7 @@ class_find(const struct classes *c, struct slice action, struct slice decision,
 	if (c->nslots == 0)
 		return (-1);
 	for (i = h & (c->nslots - 1); c->slot[i] != 0;
-	    i = (i + 1) & (c->nslots - 1)) {
+	     i = (i + 1) & (c->nslots - 1)) {
 		k = &c->v[c->slot[i] - 1];
 		if (k->hash == h && k->risk == risk &&
 		    same_text(k->action, action) &&

@@ -13,7 +13,8 @@
  * class as a number, and every filter of the API is a set of classes.
  * Held in memory, in the order of their numbers, which start at 1; nodes at 0.
  */
-struct class {
+struct class
+{
 	char *action;
 	char *decision;
 	int risk;
@@ -23,7 +24,7 @@ struct class {
 struct classes {
 	struct class *v; /* v[i] is class i + 1 */
 	size_t n, cap;
-	uint32_t *slot;	 /* open addressing; class number or 0 */
+	uint32_t *slot; /* open addressing; class number or 0 */
 	size_t nslots;
 	char **node;
 	size_t nnodes;
@@ -38,8 +39,8 @@ enum db_rc classes_load(struct classes *, struct db *);
  */
 int64_t classes_get(struct classes *, struct db *, struct slice action,
     struct slice decision, int risk, enum db_rc *rc);
-int64_t classes_node(struct classes *, struct db *, struct slice name,
-    enum db_rc *rc);
+int64_t
+classes_node(struct classes *, struct db *, struct slice name, enum db_rc *rc);
 /* After COMMIT / ROLLBACK of that transaction. */
 void classes_commit(struct classes *);
 void classes_rollback(struct classes *);

@@ -22,27 +22,27 @@ enum db_rc {
 
 /* The prepared statements of the service; each is prepared once. */
 enum db_query {
-	DBQ_BEGIN,	  /* takes the write lock */
-	DBQ_BEGIN_READ,	  /* one view of the database until COMMIT */
+	DBQ_BEGIN,	/* takes the write lock */
+	DBQ_BEGIN_READ, /* one view of the database until COMMIT */
 	DBQ_COMMIT,
 	DBQ_ROLLBACK,
-	DBQ_REVISION,	  /* > version_num */
-	DBQ_FINGERPRINT,  /* revision > fingerprint after it was applied */
-	DBQ_MARK_GET,	  /* > segment, offset, seq, leaf, skipped, key */
-	DBQ_MARK_PUT,	  /* segment, offset, seq, leaf, skipped, key */
-	DBQ_ROW_PUT,	  /* see project.c */
-	DBQ_ROW_GET,	  /* id > the columns of the API's entry */
-	DBQ_CLASS_ALL,	  /* > id, action, decision, risk_score */
-	DBQ_CLASS_PUT,	  /* id, action, decision, risk_score */
-	DBQ_NODE_ALL,	  /* > id, name */
-	DBQ_NODE_PUT,	  /* id, name */
-	DBQ_ROLLUP_PUT,	  /* span, start, class, n, latest: added */
-	DBQ_ROLLUP_SUM,	  /* span, from, below > class, n, latest */
-	DBQ_RANGE_SUM,	  /* class, from, below > n, latest */
-	DBQ_SKILL_PUT,	  /* name, enabled, at */
-	DBQ_PAGE_TIME,	  /* newest, oldest, tie, id, limit > created_at, id */
-	DBQ_PAGE_CLASS,	  /* the same, class */
-	DBQ_WIPE_AUDIT,	  /* n: deletes so many rows */
+	DBQ_REVISION,	 /* > version_num */
+	DBQ_FINGERPRINT, /* revision > fingerprint after it was applied */
+	DBQ_MARK_GET,	 /* > segment, offset, seq, leaf, skipped, key */
+	DBQ_MARK_PUT,	 /* segment, offset, seq, leaf, skipped, key */
+	DBQ_ROW_PUT,	 /* see project.c */
+	DBQ_ROW_GET,	 /* id > the columns of the API's entry */
+	DBQ_CLASS_ALL,	 /* > id, action, decision, risk_score */
+	DBQ_CLASS_PUT,	 /* id, action, decision, risk_score */
+	DBQ_NODE_ALL,	 /* > id, name */
+	DBQ_NODE_PUT,	 /* id, name */
+	DBQ_ROLLUP_PUT,	 /* span, start, class, n, latest: added */
+	DBQ_ROLLUP_SUM,	 /* span, from, below > class, n, latest */
+	DBQ_RANGE_SUM,	 /* class, from, below > n, latest */
+	DBQ_SKILL_PUT,	 /* name, enabled, at */
+	DBQ_PAGE_TIME,	 /* newest, oldest, tie, id, limit > created_at, id */
+	DBQ_PAGE_CLASS,	 /* the same, class */
+	DBQ_WIPE_AUDIT,	 /* n: deletes so many rows */
 	DBQ_WIPE_CLASS,
 	DBQ_WIPE_NODE,
 	DBQ_WIPE_ROLLUP,

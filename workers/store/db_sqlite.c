@@ -29,9 +29,9 @@ struct lite {
  * range on created_at plus a filter on its ties, which both engines turn into
  * one walk down an index; a row comparison would not be.
  */
-#define PAGE_BOUND						\
-	" created_at <= ?1 AND created_at >= ?2"		\
-	" AND (created_at < ?3 OR id < ?4)"			\
+#define PAGE_BOUND                               \
+	" created_at <= ?1 AND created_at >= ?2" \
+	" AND (created_at < ?3 OR id < ?4)"      \
 	" ORDER BY created_at DESC, id DESC LIMIT ?5"
 
 /* Milliseconds since 1970 by the database's clock. */
@@ -79,9 +79,8 @@ static const char *const texts[DBQ_MAX] = {
 	    " VALUES (?1, ?2, ?3, ?4, ?5)"
 	    " ON CONFLICT (span, start, class) DO UPDATE SET"
 	    " n = n + excluded.n, latest = max(latest, excluded.latest)",
-	[DBQ_ROLLUP_SUM] =
-	    "SELECT class, n, latest FROM ah_audit_rollup"
-	    " WHERE span = ?1 AND start >= ?2 AND start < ?3",
+	[DBQ_ROLLUP_SUM] = "SELECT class, n, latest FROM ah_audit_rollup"
+			   " WHERE span = ?1 AND start >= ?2 AND start < ?3",
 	[DBQ_RANGE_SUM] =
 	    "SELECT count(*), max(created_at) FROM ah_audit_log"
 	    " WHERE class = ?1 AND created_at >= ?2 AND created_at < ?3",
@@ -93,8 +92,7 @@ static const char *const texts[DBQ_MAX] = {
 	[DBQ_PAGE_TIME] =
 	    "SELECT created_at, id FROM ah_audit_log WHERE" PAGE_BOUND,
 	[DBQ_PAGE_CLASS] =
-	    "SELECT created_at, id FROM ah_audit_log WHERE class = ?6 AND"
-	    PAGE_BOUND,
+	    "SELECT created_at, id FROM ah_audit_log WHERE class = ?6 AND" PAGE_BOUND,
 	[DBQ_WIPE_AUDIT] =
 	    "DELETE FROM ah_audit_log WHERE id IN"
 	    " (SELECT id FROM ah_audit_log ORDER BY id LIMIT ?1)",
@@ -134,12 +132,11 @@ static const char *const texts[DBQ_MAX] = {
 	[DBQ_LEASE_TAKE] =
 	    "UPDATE ah_migration_lease SET owner = ?1, until = " NOW_MS " + ?2"
 	    " WHERE id = 1 AND until <= " NOW_MS,
-	[DBQ_LEASE_RENEW] =
-	    "UPDATE ah_migration_lease SET until = " NOW_MS " + ?2"
-	    " WHERE id = 1 AND owner = ?1 AND until > " NOW_MS,
-	[DBQ_LEASE_DROP] =
-	    "UPDATE ah_migration_lease SET until = 0"
-	    " WHERE id = 1 AND owner = ?1",
+	[DBQ_LEASE_RENEW] = "UPDATE ah_migration_lease SET until = " NOW_MS
+			    " + ?2"
+			    " WHERE id = 1 AND owner = ?1 AND until > " NOW_MS,
+	[DBQ_LEASE_DROP] = "UPDATE ah_migration_lease SET until = 0"
+			   " WHERE id = 1 AND owner = ?1",
 };
 
 static const char migrator_tables[] =
@@ -165,15 +162,14 @@ static const char migrator_tables[] =
  * cache hold the hot ends of three B-trees; a checkpoint each 16 MiB of log
  * keeps its two syncs rare.
  */
-static const char pragmas[] =
-    "PRAGMA temp_store = MEMORY;"
-    "PRAGMA journal_mode = WAL;"
-    "PRAGMA synchronous = NORMAL;"
-    "PRAGMA foreign_keys = ON;"
-    "PRAGMA cache_size = -4096;"
-    "PRAGMA wal_autocheckpoint = 4000;"
-    "PRAGMA journal_size_limit = 33554432;"
-    "PRAGMA trusted_schema = OFF;";
+static const char pragmas[] = "PRAGMA temp_store = MEMORY;"
+			      "PRAGMA journal_mode = WAL;"
+			      "PRAGMA synchronous = NORMAL;"
+			      "PRAGMA foreign_keys = ON;"
+			      "PRAGMA cache_size = -4096;"
+			      "PRAGMA wal_autocheckpoint = 4000;"
+			      "PRAGMA journal_size_limit = 33554432;"
+			      "PRAGMA trusted_schema = OFF;";
 
 static enum db_rc
 to_rc(int rc)
@@ -349,8 +345,8 @@ lite_prepare(void *conn, const char *sql)
 	struct lite *l = conn;
 	sqlite3_stmt *st;
 
-	if (sqlite3_prepare_v3(l->db, sql, -1,
-	    SQLITE_PREPARE_PERSISTENT, &st, NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v3(l->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &st,
+		NULL) != SQLITE_OK)
 		return (NULL);
 	return (st);
 }

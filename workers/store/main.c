@@ -34,13 +34,13 @@
 #define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
 #endif
 
-#define BUSY_MS	      250	    /* the longest wait for a lock */
-#define BATCH_US      30000	    /* then queries get their turn */
-#define PUMP_PAUSE_US 15000	    /* gathers lines into batches */
-#define RETRY_US      200000	    /* after DB_BUSY */
-#define CHECK_US      1000000	    /* schema and file looked at */
-#define DB_FILE_MAX   (1ULL << 42)  /* RLIMIT_FSIZE */
-#define NOFILE	      4352	    /* a descriptor per segment, at most */
+#define BUSY_MS	      250	   /* the longest wait for a lock */
+#define BATCH_US      30000	   /* then queries get their turn */
+#define PUMP_PAUSE_US 15000	   /* gathers lines into batches */
+#define RETRY_US      200000	   /* after DB_BUSY */
+#define CHECK_US      1000000	   /* schema and file looked at */
+#define DB_FILE_MAX   (1ULL << 42) /* RLIMIT_FSIZE */
+#define NOFILE	      4352	   /* a descriptor per segment, at most */
 
 /* Where we are with audit. */
 enum link {
@@ -83,8 +83,8 @@ report_health(void)
 		return;
 	}
 	m = projector_mark(st.proj);
-	metric_set(slot, MG_STORE_OK, !st.trouble && !st.wiping &&
-	    m->skipped == 0);
+	metric_set(slot, MG_STORE_OK,
+	    !st.trouble && !st.wiping && m->skipped == 0);
 	metric_set(slot, MG_STORE_SEQ, m->seq);
 }
 
@@ -195,7 +195,8 @@ start_projecting(void)
 	m = projector_mark(st.proj);
 	if (m->skipped > 0)
 		log_warnx("projection: %llu lines of the journal could not be "
-		    "applied", (unsigned long long)m->skipped);
+			  "applied",
+		    (unsigned long long)m->skipped);
 	log_info("projection: at seq %llu", (unsigned long long)m->seq);
 	if (st.audit != NULL)
 		send_mark();
@@ -237,8 +238,10 @@ look_at_database(void)
 	if (!at_head && st.proj != NULL)
 		stop_projecting();
 	if (!at_head)
-		degraded("schema", st.state.error[0] != '\0' ? st.state.error :
-		    "not at head: run archillxctl migrate upgrade head");
+		degraded("schema",
+		    st.state.error[0] != '\0' ?
+			st.state.error :
+			"not at head: run archillxctl migrate upgrade head");
 	apply_settings_to_state();
 	if (at_head && st.proj == NULL) {
 		start_projecting();
@@ -322,8 +325,8 @@ apply_batch(void)
 	while ((more = reader_next(st.reader, &l)) == 1) {
 		rc = n == 0 ? projector_begin(st.proj) : DB_OK;
 		if (rc == DB_OK)
-			rc = projector_line(st.proj, l.p, l.n, l.segment,
-			    l.end, &why, &full);
+			rc = projector_line(st.proj, l.p, l.n, l.segment, l.end,
+			    &why, &full);
 		if (rc != DB_OK) {
 			abandon_batch(rc);
 			return (-1);
@@ -417,12 +420,14 @@ store_on_mark_verdict(struct ipc *c, struct ipc_msg *m, void *arg)
 		return;
 	}
 	if (m->body[0] == 0)
-		log_warnx("projection: audit's journal is another than the one "
+		log_warnx(
+		    "projection: audit's journal is another than the one "
 		    "that was applied: rebuilding from its first segment");
 	/* Without a mark there may be rows all the same: a downgrade keeps
 	 * them and drops the mark. */
 	st.link = m->body[0] != 0 && projector_mark(st.proj)->seq > 0 ?
-	    LINK_START : LINK_WIPE;
+	    LINK_START :
+	    LINK_WIPE;
 	schedule(st.pump, PUMP_PAUSE_US);
 }
 
@@ -458,8 +463,8 @@ answer_ping(struct ipc *c, uint64_t id)
 	struct buf json = BUF_INITIALIZER;
 
 	buf_adds(&json, "{\"db\":true}");
-	answer(c, id, st.proj == NULL || st.wiping ? ROWS_UNAVAILABLE :
-	    ROWS_OK, &json, NULL);
+	answer(c, id, st.proj == NULL || st.wiping ? ROWS_UNAVAILABLE : ROWS_OK,
+	    &json, NULL);
 	buf_free(&json);
 }
 
@@ -512,10 +517,11 @@ store_start(struct worker *w)
 	/* As root the folder becomes our root; else it is where we stay. */
 	if (fchdir(st.dirfd) == -1)
 		fatal("the database's folder");
-	if (worker_landlock_allow(w, st.dirfd, LANDLOCK_ACCESS_FS_READ_FILE |
-	    LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
-	    LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE |
-	    LANDLOCK_ACCESS_FS_TRUNCATE) == -1)
+	if (worker_landlock_allow(w, st.dirfd,
+		LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+		    LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
+		    LANDLOCK_ACCESS_FS_REMOVE_FILE |
+		    LANDLOCK_ACCESS_FS_TRUNCATE) == -1)
 		fatal("landlock: the database's folder");
 	(void)close(st.dirfd);
 	st.dirfd = -1;
@@ -580,8 +586,8 @@ store_drain(struct worker *w)
 {
 	uint64_t end = ax_mono_us() + CHECK_US;
 
-	while (st.link == LINK_FOLLOWS && ax_mono_us() < end &&
-	    apply_batch() == 1)
+	while (
+	    st.link == LINK_FOLLOWS && ax_mono_us() < end && apply_batch() == 1)
 		continue;
 	report_health();
 	worker_drained(w);
@@ -595,15 +601,13 @@ static const struct ipc_route peer_routes[] = {
 };
 
 /* What SQLite does to its files, and nothing else. */
-static const int extra_syscalls[] = {
-	SCMP_SYS(openat), SCMP_SYS(newfstatat), SCMP_SYS(stat),
-	SCMP_SYS(lstat), SCMP_SYS(access), SCMP_SYS(faccessat),
+static const int extra_syscalls[] = { SCMP_SYS(openat), SCMP_SYS(newfstatat),
+	SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(access), SCMP_SYS(faccessat),
 	SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getcwd),
 	SCMP_SYS(pread64), SCMP_SYS(pwrite64), SCMP_SYS(fsync),
 	SCMP_SYS(fdatasync), SCMP_SYS(ftruncate), SCMP_SYS(fallocate),
 	SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(fchmod),
-	SCMP_SYS(fchown), -1
-};
+	SCMP_SYS(fchown), -1 };
 
 static struct worker_ops ops = {
 	.role = PROC_STORE,

@@ -100,8 +100,8 @@ become(struct cli *c, const struct passwd *pw)
 	    setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) == -1 ||
 	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) == -1 ||
 	    setuid(0) == 0) {
-		(void)snprintf(c->err, sizeof(c->err),
-		    "cannot become user %s", c->user);
+		(void)snprintf(c->err, sizeof(c->err), "cannot become user %s",
+		    c->user);
 		return (-1);
 	}
 	return (0);
@@ -127,8 +127,9 @@ enter_folder(struct cli *c, bool make)
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1)
 		goto bad;
-	if (pw != NULL && make && (fchown(fd, pw->pw_uid, pw->pw_gid) == -1 ||
-	    fchmod(fd, 0700) == -1))
+	if (pw != NULL && make &&
+	    (fchown(fd, pw->pw_uid, pw->pw_gid) == -1 ||
+		fchmod(fd, 0700) == -1))
 		goto bad;
 	(void)umask(077);
 	if (fchdir(fd) == -1)
@@ -190,8 +191,8 @@ do_current(struct cli *c)
 	read_state(c, &s);
 	if (c->json)
 		return (print_state(c) == 0 || s.current[0] != '\0' ? 0 : 1);
-	if (c->db == NULL || (s.error[0] != '\0' &&
-	    strstr(s.error, "no such table") == NULL)) {
+	if (c->db == NULL ||
+	    (s.error[0] != '\0' && strstr(s.error, "no such table") == NULL)) {
 		(void)snprintf(c->err, sizeof(c->err), "%.400s", s.error);
 		return (complain(c));
 	}
@@ -207,8 +208,9 @@ do_check(struct cli *c)
 {
 	int rc = print_state(c);
 
-	if (c->db != NULL && migrate_check_past(c->db, &c->set, c->err,
-	    sizeof(c->err)) == -1 && rc == 0) {
+	if (c->db != NULL &&
+	    migrate_check_past(c->db, &c->set, c->err, sizeof(c->err)) == -1 &&
+	    rc == 0) {
 		(void)fprintf(stderr, "migrate: %s\n", c->err);
 		rc = 1;
 	}
@@ -256,8 +258,8 @@ do_plan(struct cli *c)
 	struct buf b = BUF_INITIALIZER;
 	int rc;
 
-	rc = migrate_plan(c->db, &c->set, c->target, &b, c->err,
-	    sizeof(c->err));
+	rc =
+	    migrate_plan(c->db, &c->set, c->target, &b, c->err, sizeof(c->err));
 	if (rc == 0)
 		(void)fputs(buf_str(&b), stdout);
 	buf_free(&b);
@@ -279,22 +281,25 @@ finish(struct cli *c, int rc)
 static int
 do_upgrade(struct cli *c)
 {
-	return (finish(c, migrate_upgrade(c->db, &c->set, c->target, &c->opts,
-	    c->err, sizeof(c->err))));
+	return (finish(c,
+	    migrate_upgrade(c->db, &c->set, c->target, &c->opts, c->err,
+		sizeof(c->err))));
 }
 
 static int
 do_downgrade(struct cli *c)
 {
-	return (finish(c, migrate_downgrade(c->db, &c->set, c->target,
-	    &c->opts, c->err, sizeof(c->err))));
+	return (finish(c,
+	    migrate_downgrade(c->db, &c->set, c->target, &c->opts, c->err,
+		sizeof(c->err))));
 }
 
 static int
 do_stamp(struct cli *c)
 {
-	return (finish(c, migrate_stamp(c->db, &c->set, c->target, &c->opts,
-	    c->err, sizeof(c->err))));
+	return (finish(c,
+	    migrate_stamp(c->db, &c->set, c->target, &c->opts, c->err,
+		sizeof(c->err))));
 }
 
 static const struct verb verbs[] = {
@@ -313,13 +318,14 @@ static const struct verb verbs[] = {
 static int
 usage(const char *why)
 {
-	(void)fprintf(stderr, "migrate: %s\n"
+	(void)fprintf(stderr,
+	    "migrate: %s\n"
 	    "usage: archillxctl migrate upgrade [head|+N|REVISION]\n"
 	    "                           downgrade -N|base|REVISION [%s]\n"
 	    "                           stamp head|base|REVISION\n"
 	    "                           current | history | check\n"
-	    "                           plan [head|+N|REVISION]\n", why,
-	    DESTROY_AUDIT);
+	    "                           plan [head|+N|REVISION]\n",
+	    why, DESTROY_AUDIT);
 	return (2);
 }
 

@@ -183,9 +183,10 @@ step_is_done(struct run *r, const struct migration *m, enum mig_dir d,
 		done = strcmp(sha, m->step[d][i].sha256) == 0 ? 1 : -1;
 	db_reset(st);
 	if (done == -1)
-		return (fail(r, "%s/%s.sql:%u: step %u was changed after it "
-		    "had been applied", m->name, mig_dir_name(d),
-		    m->step[d][i].line, i + 1));
+		return (fail(r,
+		    "%s/%s.sql:%u: step %u was changed after it "
+		    "had been applied",
+		    m->name, mig_dir_name(d), m->step[d][i].line, i + 1));
 	return (done);
 }
 
@@ -208,8 +209,10 @@ current_read(struct run *r)
 	}
 	r->at = -1;
 	if (rev[0] != '\0' && (r->at = migset_find(r->set, rev)) == -1)
-		return (fail(r, "the database is at revision %s, which this "
-		    "program does not know", rev));
+		return (fail(r,
+		    "the database is at revision %s, which this "
+		    "program does not know",
+		    rev));
 	return (0);
 }
 
@@ -223,18 +226,23 @@ check_row(struct run *r, const char *rev, const char *dir, int64_t step,
 	enum mig_dir d = strcmp(dir, "up") == 0 ? MIG_UP : MIG_DOWN;
 
 	if (i == -1)
-		return (fail(r, "revision %s was applied, but its folder is "
-		    "missing", rev));
+		return (fail(r,
+		    "revision %s was applied, but its folder is "
+		    "missing",
+		    rev));
 	if (strcmp(state, "done") != 0)
 		return (0);
 	m = &r->set->v[i];
 	if (step < 1 || step > m->nsteps[d])
-		return (fail(r, "%s/%s.sql: step %lld was applied, but is "
-		    "missing", m->name, dir, (long long)step));
+		return (fail(r,
+		    "%s/%s.sql: step %lld was applied, but is "
+		    "missing",
+		    m->name, dir, (long long)step));
 	if (strcmp(sha, m->step[d][step - 1].sha256) != 0)
-		return (fail(r, "%s/%s.sql:%u: step %lld was changed after it "
-		    "had been applied", m->name, dir,
-		    m->step[d][step - 1].line, (long long)step));
+		return (fail(r,
+		    "%s/%s.sql:%u: step %lld was changed after it "
+		    "had been applied",
+		    m->name, dir, m->step[d][step - 1].line, (long long)step));
 	if (d == MIG_UP)
 		done[i]++;
 	return (0);
@@ -254,9 +262,9 @@ check_past(struct run *r)
 		return (fail(r, "too many revisions"));
 	while ((rc = db_step(st)) == DB_ROW)
 		if (check_row(r, db_col_text(st, 0, NULL),
-		    db_col_text(st, 1, NULL), db_col_int(st, 2),
-		    db_col_text(st, 3, NULL), db_col_text(st, 4, NULL),
-		    done) == -1) {
+			db_col_text(st, 1, NULL), db_col_int(st, 2),
+			db_col_text(st, 3, NULL), db_col_text(st, 4, NULL),
+			done) == -1) {
 			db_reset(st);
 			return (-1);
 		}
@@ -264,9 +272,11 @@ check_past(struct run *r)
 		return (fail_db(r, "ah_migration_step"));
 	for (i = 0; i <= r->at; i++)
 		if (done[i] != r->set->v[i].nsteps[MIG_UP])
-			return (fail(r, "revision %s is in force, but %u of "
+			return (fail(r,
+			    "revision %s is in force, but %u of "
 			    "its %u steps are on record: if the schema is "
-			    "right, use stamp", r->set->v[i].rev, done[i],
+			    "right, use stamp",
+			    r->set->v[i].rev, done[i],
 			    r->set->v[i].nsteps[MIG_UP]));
 	return (0);
 }
@@ -293,8 +303,10 @@ check_unfinished(struct run *r, enum mig_dir wanted)
 			(void)ax_strlcpy(rev, db_col_text(st, 0, NULL),
 			    sizeof(rev));
 			db_reset(st);
-			return (fail(r, "%sgrade of %s was interrupted: "
-			    "finish it first", dir, rev));
+			return (fail(r,
+			    "%sgrade of %s was interrupted: "
+			    "finish it first",
+			    dir, rev));
 		}
 	}
 	return (rc == DB_OK ? 0 : fail_db(r, "ah_migration_step"));
@@ -347,8 +359,8 @@ fingerprint_put(struct run *r, const struct migration *m)
 	if (*want != '\0' && strcmp(want, now) != 0)
 		note(r, "%s: the schema differs from the expected one (drift)",
 		    m->rev);
-	return (put1(r->db, DBQ_FINGER_PUT, m->rev,
-	    *want != '\0' ? want : now));
+	return (
+	    put1(r->db, DBQ_FINGER_PUT, m->rev, *want != '\0' ? want : now));
 }
 
 /* In one transaction: the books say that this direction is complete. */
@@ -362,8 +374,7 @@ version_finish(struct run *r, int i, enum mig_dir d)
 	if (tx_begin(r) == -1)
 		return (-1);
 	ok = put1(r->db, DBQ_VERSION_CLEAR, NULL, NULL) &&
-	    (at == -1 ||
-	    put1(r->db, DBQ_VERSION_SET, r->set->v[at].rev, NULL));
+	    (at == -1 || put1(r->db, DBQ_VERSION_SET, r->set->v[at].rev, NULL));
 	if (ok && d == MIG_UP)
 		ok = fingerprint_put(r, m);
 	else if (ok)
@@ -402,7 +413,11 @@ static int
 run_open(struct run *r, struct db *db, const struct migset *set,
     const struct migrate_opts *o, char *err, size_t errlen)
 {
-	*r = (struct run){ .db = db, .set = set, .o = o, .at = -1, .err = err,
+	*r = (struct run){ .db = db,
+		.set = set,
+		.o = o,
+		.at = -1,
+		.err = err,
 		.errlen = errlen };
 	if (db_migrator_tables(db) != DB_OK)
 		return (fail_db(r, "the migrator's tables"));
@@ -438,8 +453,7 @@ target_find(struct run *r, const char *target, int *to)
 	else if ((*to = migset_find(r->set, target)) == -1)
 		return (fail(r, "no revision %s", target));
 	if (*to < -1 || *to >= (int)r->set->n)
-		return (fail(r, "%s leads beyond the known revisions",
-		    target));
+		return (fail(r, "%s leads beyond the known revisions", target));
 	return (0);
 }
 
@@ -458,8 +472,10 @@ migrate_upgrade(struct db *db, const struct migset *set, const char *target,
 	if (rc == 0)
 		rc = target_find(&r, target, &to);
 	if (rc == 0 && to < r.at)
-		rc = fail(&r, "%s is older than the current revision: use "
-		    "downgrade", target);
+		rc = fail(&r,
+		    "%s is older than the current revision: use "
+		    "downgrade",
+		    target);
 	while (rc == 0 && r.at < to)
 		rc = version_run(&r, r.at + 1, MIG_UP);
 	return (run_close(&r, rc));
@@ -472,7 +488,8 @@ check_destroys(struct run *r, int to)
 
 	for (i = r->at; i > to && !r->o->destroy_audit; i--)
 		if (r->set->v[i].destroys_audit)
-			return (fail(r, "the downgrade of %s drops the audit "
+			return (fail(r,
+			    "the downgrade of %s drops the audit "
 			    "log's tables: say --yes-destroy-audit to do it",
 			    r->set->v[i].rev));
 	return (0);
@@ -495,8 +512,10 @@ migrate_downgrade(struct db *db, const struct migset *set, const char *target,
 	if (rc == 0)
 		rc = target_find(&r, target, &to);
 	if (rc == 0 && to > r.at)
-		rc = fail(&r, "%s is newer than the current revision: use "
-		    "upgrade", target);
+		rc = fail(&r,
+		    "%s is newer than the current revision: use "
+		    "upgrade",
+		    target);
 	if (rc == 0)
 		rc = check_destroys(&r, to);
 	while (rc == 0 && r.at > to)
@@ -522,15 +541,20 @@ stamp_books(struct run *r, int to)
 	}
 	if (!put1(r->db, DBQ_VERSION_CLEAR, NULL, NULL))
 		return (false);
-	return (to == -1 || (put1(r->db, DBQ_VERSION_SET,
-	    r->set->v[to].rev, NULL) && fingerprint_put(r, &r->set->v[to])));
+	return (to == -1 ||
+	    (put1(r->db, DBQ_VERSION_SET, r->set->v[to].rev, NULL) &&
+		fingerprint_put(r, &r->set->v[to])));
 }
 
 int
 migrate_stamp(struct db *db, const struct migset *set, const char *target,
     const struct migrate_opts *o, char *err, size_t errlen)
 {
-	struct run r = { .db = db, .set = set, .o = o, .at = -1, .err = err,
+	struct run r = { .db = db,
+		.set = set,
+		.o = o,
+		.at = -1,
+		.err = err,
 		.errlen = errlen };
 	int to, rc;
 
@@ -555,8 +579,12 @@ int
 migrate_check_past(struct db *db, const struct migset *set, char *err,
     size_t errlen)
 {
-	struct run r = { .db = db, .set = set, .o = &migrate_defaults,
-		.at = -1, .err = err, .errlen = errlen };
+	struct run r = { .db = db,
+		.set = set,
+		.o = &migrate_defaults,
+		.at = -1,
+		.err = err,
+		.errlen = errlen };
 
 	return (current_read(&r) == -1 ? -1 : check_past(&r));
 }
@@ -565,8 +593,12 @@ int
 migrate_plan(struct db *db, const struct migset *set, const char *target,
     struct buf *out, char *err, size_t errlen)
 {
-	struct run r = { .db = db, .set = set, .o = &migrate_defaults,
-		.at = -1, .err = err, .errlen = errlen };
+	struct run r = { .db = db,
+		.set = set,
+		.o = &migrate_defaults,
+		.at = -1,
+		.err = err,
+		.errlen = errlen };
 	const struct migration *m;
 	unsigned k;
 	int i, to;

@@ -81,11 +81,12 @@ split(struct migration *m, enum mig_dir d, const char *text)
 		if (start == NULL && n == strlen("-- destroys: audit") &&
 		    strncmp(p, "-- destroys: audit", n) == 0)
 			m->destroys_audit = true;
-		if ((n == strlen(STEP_MARK) &&
-		    strncmp(p, STEP_MARK, n) == 0) || eol == NULL) {
-			if (start != NULL && step_add(m, d, start,
-			    (size_t)((eol == NULL ? p + n : p) - start),
-			    from) == -1)
+		if ((n == strlen(STEP_MARK) && strncmp(p, STEP_MARK, n) == 0) ||
+		    eol == NULL) {
+			if (start != NULL &&
+			    step_add(m, d, start,
+				(size_t)((eol == NULL ? p + n : p) - start),
+				from) == -1)
 				return (from);
 			if (eol == NULL)
 				return (m->nsteps[d] == 0 ? 1 : 0);
@@ -273,6 +274,8 @@ int
 migset_dir(const char *engine, char *out, size_t outlen)
 {
 	/* Root runs this: what is installed never looks where it was built. */
-	return (path_make(out, outlen, in_build_tree() ? AX_SRCDIR :
-	    AX_DATADIR, engine) ? 0 : -1);
+	return (path_make(out, outlen, in_build_tree() ? AX_SRCDIR : AX_DATADIR,
+		    engine) ?
+		0 :
+		-1);
 }

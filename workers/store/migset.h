@@ -31,7 +31,7 @@ struct migration {
 	char *name; /* of its folder */
 	struct mig_step *step[2];
 	unsigned nsteps[2];
-	bool destroys_audit; /* its down does */
+	bool destroys_audit;  /* its down does */
 	char fingerprint[65]; /* expected after up; "" if not recorded */
 };
 

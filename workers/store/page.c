@@ -116,8 +116,8 @@ page_cursor_parse(const char *text, const uint8_t *key, int64_t *created,
 static bool
 newer(struct key a, struct key b)
 {
-	return (a.created > b.created ||
-	    (a.created == b.created && a.id > b.id));
+	return (
+	    a.created > b.created || (a.created == b.created && a.id > b.id));
 }
 
 /* Binds the part that both kinds of walk share: keys older than `below`. */
@@ -240,7 +240,8 @@ keys_merged(struct db *db, const struct class_set *set, struct time_range r,
 	struct key k;
 
 	rc = merge_start(&m, set, below);
-	while (rc == DB_OK && *n < want && (rc = merge_next(&m, &k)) == DB_ROW) {
+	while (
+	    rc == DB_OK && *n < want && (rc = merge_next(&m, &k)) == DB_ROW) {
 		rc = DB_OK;
 		if (skip > 0)
 			skip--;
@@ -347,13 +348,13 @@ page_run(struct db *db, const struct projector *p, const struct query_args *q,
 	struct key below = { INT64_MAX, INT64_MAX }, *key;
 	size_t limit = q->limit < QUERY_LIMIT_MAX ? q->limit : QUERY_LIMIT_MAX;
 	size_t skip = q->offset < QUERY_OFFSET_MAX ? q->offset :
-	    QUERY_OFFSET_MAX;
+						     QUERY_OFFSET_MAX;
 	size_t n = 0, shown;
 	enum db_rc rc;
 
 	if (q->cursor != NULL && *q->cursor != '\0' &&
 	    page_cursor_parse(q->cursor, projector_key(p), &below.created,
-	    &below.id) == -1) {
+		&below.id) == -1) {
 		res->status = ROWS_BAD_CURSOR;
 		return (DB_OK);
 	}

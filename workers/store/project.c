@@ -189,8 +189,8 @@ row_put(struct projector *p, const struct record *r, int64_t node,
 static bool
 slice_is(struct slice s, const char *text)
 {
-	return (s.p != NULL && s.n == strlen(text) &&
-	    memcmp(s.p, text, s.n) == 0);
+	return (
+	    s.p != NULL && s.n == strlen(text) && memcmp(s.p, text, s.n) == 0);
 }
 
 /* An administrative change of a skill: the flag follows the journal. */
@@ -233,7 +233,8 @@ apply(struct projector *p, const struct record *r)
 	    (rc = skill_put(p, r)) != DB_OK)
 		return (rc);
 	return (rollup_add(p->rollup, class, (int64_t)r->ts_us) == 0 ?
-	    DB_OK : DB_ERROR);
+		DB_OK :
+		DB_ERROR);
 }
 
 enum db_rc
@@ -307,9 +308,8 @@ projector_rollback(struct projector *p)
 static enum db_rc
 wipe_tables(struct projector *p, bool *done)
 {
-	static const enum db_query wipe[] = {
-		DBQ_WIPE_ROLLUP, DBQ_WIPE_CLASS, DBQ_WIPE_NODE, DBQ_WIPE_SKILLS
-	};
+	static const enum db_query wipe[] = { DBQ_WIPE_ROLLUP, DBQ_WIPE_CLASS,
+		DBQ_WIPE_NODE, DBQ_WIPE_SKILLS };
 	struct db_stmt *st;
 	enum db_rc rc;
 	size_t i;

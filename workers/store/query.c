@@ -36,8 +36,7 @@ class_passes(const struct class *c, const struct query_args *q)
 	    strcmp(c->action, q->action) != 0)
 		return (false);
 	if (q->action_prefix != NULL &&
-	    strncmp(c->action, q->action_prefix,
-	    strlen(q->action_prefix)) != 0)
+	    strncmp(c->action, q->action_prefix, strlen(q->action_prefix)) != 0)
 		return (false);
 	if (q->risk_min >= 0 && c->risk < q->risk_min)
 		return (false);
@@ -150,9 +149,8 @@ add_units(struct db *db, const struct class_set *set, struct tally *t,
 	static const struct {
 		enum rollup_span span;
 		int64_t per_next; /* 0: the largest */
-	} level[] = {
-		{ ROLLUP_MINUTE, 60 }, { ROLLUP_HOUR, 24 }, { ROLLUP_DAY, 0 }
-	};
+	} level[] = { { ROLLUP_MINUTE, 60 }, { ROLLUP_HOUR, 24 },
+		{ ROLLUP_DAY, 0 } };
 	int64_t per = level[i].per_next, n0 = 0, n1 = 0;
 	enum db_rc rc;
 
@@ -256,10 +254,8 @@ put_buckets(struct jw *w, const struct classes *c, const struct tally *t)
 	static const struct {
 		const char *name;
 		int below;
-	} bucket[] = {
-		{ "low", 40 }, { "medium", 70 }, { "high", 90 },
-		{ "critical", 101 }
-	};
+	} bucket[] = { { "low", 40 }, { "medium", 70 }, { "high", 90 },
+		{ "critical", 101 } };
 	int64_t n[AX_NELEM(bucket)] = { 0 };
 	size_t i, k;
 
@@ -316,8 +312,7 @@ put_list(struct jw *w, const char *key, const struct named *v, size_t n)
 
 static enum db_rc
 count_run(struct db *db, const struct projector *p, const struct query_args *q,
-    const struct class_set *set, struct time_range r,
-    struct query_result *res)
+    const struct class_set *set, struct time_range r, struct query_result *res)
 {
 	const struct classes *c = projector_classes(p);
 	struct tally *t = calloc(c->n + 1, sizeof(*t));

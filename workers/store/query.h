@@ -18,7 +18,7 @@
 
 struct query_result {
 	enum rows_status status;
-	struct buf json;		     /* the caller frees it */
+	struct buf json;		    /* the caller frees it */
 	char next_cursor[QUERY_CURSOR_LEN]; /* "": no further page */
 };
 
@@ -28,8 +28,8 @@ struct query_result {
  * any case; ROWS_UNAVAILABLE when the database failed or is locked. Blocks on
  * the database for at most its busy time. Not inside a batch.
  */
-void query_run(struct db *, const struct projector *,
-    const struct query_args *, struct query_result *result);
+void query_run(struct db *, const struct projector *, const struct query_args *,
+    struct query_result *result);
 
 /* ---- shared between query.c and page.c ---- */
 
@@ -44,9 +44,9 @@ struct time_range {
 	int64_t from, below;
 };
 
-enum db_rc page_run(struct db *, const struct projector *,
-    const struct query_args *, const struct class_set *, struct time_range,
-    struct query_result *);
+enum db_rc
+page_run(struct db *, const struct projector *, const struct query_args *,
+    const struct class_set *, struct time_range, struct query_result *);
 /* -1: not a cursor that page_run() made with this key. */
 int page_cursor_parse(const char *text, const uint8_t *key, int64_t *created,
     int64_t *id);

@@ -28,7 +28,7 @@ struct reader {
 	size_t n;
 	uint64_t segment, offset; /* of the next line; segment 0: the first */
 	uint64_t next_seq;
-	size_t at, len; /* unread part of the buffer */
+	size_t at, len;		/* unread part of the buffer */
 	uint64_t told_no, told; /* audit's last word, for a segment to come */
 	char buf[BUF_SIZE];
 };

@@ -23,14 +23,14 @@ struct reader_line {
 	uint64_t end; /* offset behind the newline */
 };
 
-struct reader *reader_new(void); /* NULL with ENOMEM */
+struct reader *reader_new(void);   /* NULL with ENOMEM */
 void reader_free(struct reader *); /* closes all segments */
 /*
  * A segment; takes fd over in every case. One known already is replaced.
  * -1 with ENOMEM, or EMFILE when there are too many.
  */
-int reader_segment(struct reader *, uint64_t segment, uint64_t first_seq,
-    int fd);
+int
+reader_segment(struct reader *, uint64_t segment, uint64_t first_seq, int fd);
 /* The segment is durable up to `committed` bytes; never goes back. It may be
  * given later. */
 void reader_committed(struct reader *, uint64_t segment, uint64_t committed);

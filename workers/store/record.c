@@ -27,10 +27,14 @@ struct field {
 	bool required;
 };
 
-#define STR(n, req) \
-	{ #n, FIELD_STR, offsetof(struct record, n), 0, req }
-#define UINT(n, mx, req) \
-	{ #n, FIELD_UINT, offsetof(struct record, n), mx, req }
+#define STR(n, req)                                               \
+	{                                                         \
+#n, FIELD_STR, offsetof(struct record, n), 0, req \
+	}
+#define UINT(n, mx, req)                                            \
+	{                                                           \
+#n, FIELD_UINT, offsetof(struct record, n), mx, req \
+	}
 
 /* seq stays below 2^40 so that (node, seq) fits a JSON-safe integer. */
 static const struct field fields[] = {
@@ -265,7 +269,8 @@ hex4(const char *p)
 
 	for (i = 0; i < 4; i++)
 		v = v << 4 |
-		    (unsigned)(p[i] <= '9' ? p[i] - '0' : (p[i] | 32) - 'a' + 10);
+		    (unsigned)(p[i] <= '9' ? p[i] - '0' :
+					     (p[i] | 32) - 'a' + 10);
 	return (v);
 }
 

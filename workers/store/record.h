@@ -26,7 +26,7 @@ struct record {
 	uint64_t seq;
 	uint64_t permit; /* 0: none */
 	uint64_t risk_score;
-	uint64_t ts_us;	 /* UTC microseconds */
+	uint64_t ts_us; /* UTC microseconds */
 };
 
 /*

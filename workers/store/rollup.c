@@ -81,7 +81,7 @@ rollup_add(struct rollup *r, int64_t class, int64_t created_us)
 		return (-1);
 	for (span = 0; span < ROLLUP_SPANS; span++) {
 		c = cell_get(r, span, created_us / unit[span],
-		    (uint32_t)class);
+		    (uint32_t) class);
 		c->n++;
 		if (created_us > c->latest)
 			c->latest = created_us;
