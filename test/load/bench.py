@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""make bench: what issue "The main job" says must be measured, as ratios taken
+"""make bench: what matters to users, measured, as ratios taken
 in one run on one machine.  Prints; judges nothing; never fails on time.
 
 Everything is measured in short turns that alternate with what it is compared
