@@ -44,7 +44,7 @@ static struct {
 	struct run_list queue, active;
 	unsigned queued, running;
 	uint64_t last_id;
-	bool swept;
+	bool sweep_asked, swept;
 	struct preflight pre;
 	struct run *pre_run;
 	struct event *pre_retry;
@@ -617,15 +617,21 @@ broker_start(struct worker *w)
 		fatalx("event");
 }
 
-/* SWEPT goes on to audit, so both peers must be there. */
+/*
+ * SWEPT goes on to audit, so both peers must be there. Asked once: the three
+ * live and die together, and a second sweep would end runs of this life.
+ */
 static void
 broker_peer_up(struct worker *w, struct ipc *c, enum proc_role role,
     unsigned instance, uint64_t epoch)
 {
 	struct ipc *launcher = worker_peer(w, PROC_LAUNCHER, 0);
 
-	if (launcher != NULL && worker_peer(w, PROC_AUDIT, 0) != NULL &&
-	    ipc_send(launcher, MSG_SWEEP, 0, NULL, 0) == -1)
+	if (me.sweep_asked || launcher == NULL ||
+	    worker_peer(w, PROC_AUDIT, 0) == NULL)
+		return;
+	me.sweep_asked = true;
+	if (ipc_send(launcher, MSG_SWEEP, 0, NULL, 0) == -1)
 		log_warn("sweep: SWEEP");
 }
 

@@ -272,6 +272,7 @@ send_swept(bool ok, const char *reason)
 	struct ipc *broker = worker_peer(me.w, PROC_BROKER, 0);
 
 	me.sweeping = false;
+	(void)event_del(me.sweep_ev);
 	mw_u64(&b, me.w->epoch);
 	mw_u8(&b, ok);
 	mw_str(&b, reason);
@@ -285,8 +286,12 @@ static void
 launcher_on_sweep_timer(evutil_socket_t fd, short what, void *arg)
 {
 	static const struct timeval tv = { 0, 10000 };
-	unsigned left = cgrun_sweep(&me.boxes.cg);
+	unsigned left;
 
+	/* Once SWEPT is said, what runs is this life's own. */
+	if (!me.sweeping)
+		return;
+	left = cgrun_sweep(&me.boxes.cg);
 	if (left == 0 && TAILQ_EMPTY(&me.boxes.all)) {
 		send_swept(true,
 		    cgrun_usable(&me.boxes.cg) ?
