@@ -209,7 +209,9 @@ def bench_sustain(a):
             t0 = time.monotonic()
             behind = d.metric("archillx_journal_seq") - \
                 d.metric("archillx_store_seq")
-            d.wait_projected(300)
+            axlib.wait_until(
+                lambda: d.metric("archillx_store_seq") >=
+                d.metric("archillx_journal_seq"), 300, "the projection")
             lag = time.monotonic() - t0
         finally:
             d.close()
