@@ -356,6 +356,7 @@ parent_on_ready(struct ipc *c, struct ipc_msg *m, void *arg)
 	release_lock();
 	if (!parent.all_ready_once && proc_all_in(PROC_READY))
 		first_ready();
+	reload_retry();
 }
 
 static void

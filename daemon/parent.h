@@ -153,6 +153,8 @@ typedef void (*reload_done)(bool ok, const char *json_or_error, void *arg);
 void reload_start(reload_done done, void *arg);
 void reload_on_answer(struct proc *, uint64_t gen, const char *rejected);
 void reload_on_death(struct proc *);
+/* Does what SIGHUP asked for while no reload was possible. */
+void reload_retry(void);
 
 /* ---- control.c ---- */
 void control_open(void);

@@ -27,6 +27,8 @@ static struct {
 	void *arg;
 } pending;
 
+static bool again; /* SIGHUP came when no reload was possible */
+
 static void
 finish(bool ok, const char *text)
 {
@@ -46,6 +48,7 @@ finish(bool ok, const char *text)
 		log_warnx("reload rejected, nothing changed: %s", text);
 	if (done != NULL)
 		done(ok, text, arg);
+	reload_retry();
 }
 
 static void
@@ -135,6 +138,7 @@ reload_on_death(struct proc *p)
 
 	if (pending.next == NULL)
 		return;
+	again = again || pending.done == NULL;
 	(void)snprintf(why, sizeof(why), "%s died during the reload: try again",
 	    proc_name(p->desc->role));
 	reject(why);
@@ -192,22 +196,43 @@ compare(struct generation *g)
 	buf_free(&restart);
 }
 
+/* NULL, or why a reload cannot start now. */
+static const char *
+busy(void)
+{
+	if (pending.next != NULL)
+		return ("busy: another reload is in progress");
+	if (!proc_all_in(PROC_READY))
+		return ("busy: a worker is starting or stopping; see "
+			"archillxctl status");
+	return (NULL);
+}
+
+void
+reload_retry(void)
+{
+	if (!again || parent.ending || busy() != NULL)
+		return;
+	again = false;
+	reload_start(NULL, NULL);
+}
+
 void
 reload_start(reload_done done, void *arg)
 {
 	static const struct timeval limit = { ANSWER_LIMIT_S, 0 };
 	struct conf_errors errs = { 0 };
 	struct generation *g;
+	const char *why = busy();
 	unsigned i;
 
-	if (pending.next != NULL || !proc_all_in(PROC_READY)) {
-		if (done != NULL)
-			done(false,
-			    pending.next != NULL ?
-				"busy: another reload is in progress" :
-				"busy: a worker is starting or stopping; see "
-				"archillxctl status",
-			    arg);
+	if (why != NULL && done != NULL) {
+		done(false, why, arg);
+		return;
+	}
+	if (why != NULL) {
+		log_info("reload: as soon as it is possible (%s)", why);
+		again = true;
 		return;
 	}
 	notify_reloading();

@@ -329,6 +329,21 @@ def test_sighup_reloads(make_ax):
         .json()["mode"] == "off", 5, "the new mode")
 
 
+def test_sighup_is_not_lost(make_ax):
+    """It comes while a worker is away: done as soon as all are back."""
+    import signal
+    ax = make_ax(RESTART_BURST=0)
+    old = ax.procs()["store"][0]
+    ax.write_conf(RISK_WARN_THRESHOLD="55")
+    os.kill(old, signal.SIGKILL)
+    axlib.wait_until(lambda: old not in ax.procs().get("store", []), 5,
+                     "the store's end")
+    os.kill(ax.pid, signal.SIGHUP)
+    axlib.wait_until(
+        lambda: ax.get("/v1/governor/config", token=ax.api_key).json()
+        ["risk_warn_threshold"] == 55, 10, "the reload")
+
+
 def test_reload_under_load(make_ax):
     """No request is lost to fifty reloads."""
     import threading
