@@ -141,8 +141,7 @@ enum res_kind {
 	RES_RATE_TABLE,	  /* http: rw */
 	RES_FILE_ROOT,	  /* files: O_PATH dirfd; name = path; arg = 1 if rw */
 	RES_STATE_DIR,	  /* store: O_PATH dirfd of STATE_DIR/db */
-	RES_CGROUP,  /* launcher: dirfd; name "v2", "memory", "pids", "cpu" */
-	RES_KEY_DIR, /* audit, later: signing key */
+	RES_CGROUP, /* launcher: dirfd; name "v2", "memory", "pids", "cpu" */
 	RES_MAX
 };
 

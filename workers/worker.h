@@ -60,7 +60,6 @@ struct worker_ops {
 	uint64_t rlimit_fsize;
 	uint64_t rlimit_nofile;
 	bool may_fork; /* launcher: deny-list filter, no fs landlock */
-	bool stay_unrestricted_fs; /* landlock rules added by start() itself */
 };
 
 struct worker {
