@@ -301,7 +301,8 @@ send_item(struct proc *p, enum conf_kind kind, const char *name,
 	mw_u16(&b, (uint16_t)kind);
 	mw_str(&b, name);
 	mw_str(&b, value);
-	if (ipc_send_buf(p->chan, MSG_CONF_ITEM, 0, &b) == -1)
+	/* EPIPE: it just died, and that is told when it is reaped. */
+	if (ipc_send_buf(p->chan, MSG_CONF_ITEM, 0, &b) == -1 && errno != EPIPE)
 		log_warn("configuration for %s", proc_name(p->desc->role));
 	buf_wipe(&b);
 }

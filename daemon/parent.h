@@ -26,9 +26,10 @@ enum proc_state {
 	PROC_DOWN,	 /* not running, perhaps waiting to be started */
 	PROC_STARTED,	 /* exec'd, HELLO expected */
 	PROC_SETTING_UP, /* got its resources and configuration */
-	PROC_READY,
+	PROC_READY,	 /* its channel is there */
 	PROC_DRAINING,
-	PROC_DRAINED
+	PROC_DRAINED,
+	PROC_LOST /* killed, because its channel ended; not reaped yet */
 };
 
 /* What the death of a process means (docs/PRIVSEP.md). */

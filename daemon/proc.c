@@ -39,7 +39,7 @@ const char *
 proc_state_name(enum proc_state s)
 {
 	static const char *const n[] = { "down", "started", "setting_up",
-		"ready", "draining", "drained" };
+		"ready", "draining", "drained", "lost" };
 
 	return (n[s]);
 }
@@ -308,6 +308,7 @@ proc_lost(struct ipc *c, enum ipc_lost how, const char *why, void *arg)
 		    proc_name(p->desc->role), why);
 	ipc_free(p->chan);
 	p->chan = NULL;
+	p->state = PROC_LOST;
 	/* A worker without its channel has no reason to live. */
 	proc_kill(p, SIGKILL);
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -342,6 +343,20 @@ def test_sighup_is_not_lost(make_ax):
     axlib.wait_until(
         lambda: ax.get("/v1/governor/config", token=ax.api_key).json()
         ["risk_warn_threshold"] == 55, 10, "the reload")
+
+
+def test_sighup_in_the_moment_of_a_death(make_ax):
+    """Between the end of a channel and the reaping nothing is sent."""
+    import signal
+    ax = make_ax(RESTART_BURST=0, RESTART_DELAY_MAX=1)
+    for i, role in enumerate(["store", "scheduler", "http", "store"] * 2):
+        ax.write_conf(RISK_WARN_THRESHOLD=str(40 + i))
+        os.kill(ax.procs()[role][0], signal.SIGKILL)
+        time.sleep(0.0005 * i)
+        os.kill(ax.pid, signal.SIGHUP)
+        axlib.wait_until(lambda: ax.get(
+            "/v1/governor/config", token=ax.api_key).json()
+            ["risk_warn_threshold"] == 40 + i, 10, "the reload")
 
 
 def test_reload_under_load(make_ax):

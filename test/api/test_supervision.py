@@ -100,9 +100,12 @@ def test_reads_go_on_while_audit_is_away(ax):
         if r.status == 503:
             assert r.code == "AUDIT_UNAVAILABLE", r
             assert "retry-after" in r.headers
+        if r.status == 500:
+            assert r.code == "RUN_INTERRUPTED", r
         if seen.get(200) and seen.get(503):
             break
-    assert set(seen) <= {200, 503}, seen
+    # A request that a dying process had taken may have run.
+    assert seen.pop(500, 0) <= 1 and set(seen) <= {200, 503}, seen
     ax.wait_ready()
     invoke_ok(ax)
 
