@@ -49,7 +49,7 @@ static const struct msg_rule rules[MSG_MAX] = {
 	R(MSG_CANCEL, B(HTTP) | B(SCHEDULER), B(AUDIT), PS_LIVE, 0, 0, 0, 0),
 	R(MSG_AUDIT_EVENT, B(HTTP) | B(SCHEDULER), B(AUDIT), PS_LIVE, 21, 4096,
 	    0, 0),
-	R(MSG_QUERY, B(HTTP), B(STORE), PS_LIVE, 48, 8192, 0, 0),
+	R(MSG_QUERY, B(HTTP), B(STORE), PS_LIVE, 64, 8192, 0, 0),
 	R(MSG_ROWS, B(STORE), B(HTTP), PS_LIVE, 9, BIG, 0, 1),
 
 	R(MSG_EXEC, B(AUDIT), B(BROKER), PS_LIVE, 28, BIG, 0, 1),
@@ -69,10 +69,17 @@ static const struct msg_rule rules[MSG_MAX] = {
 	R(MSG_FILE_OP, B(AUDIT), B(FILES), PS_LIVE, 27, BIG, 0, 1),
 	R(MSG_FILE_DONE, B(FILES), B(AUDIT), PS_LIVE, 14, BIG, 0, 1),
 
-	R(MSG_JOURNAL_AT, B(AUDIT), B(STORE), PS_LIVE, 24, 24, 0, 0),
-	R(MSG_SEGMENT_FD, B(AUDIT), B(STORE), PS_LIVE, 21, 4096, 1, 0),
+	R(MSG_JOURNAL_AT, B(AUDIT), B(STORE) | B(NOTARY), PS_LIVE, 24, 24, 0,
+	    0),
+	R(MSG_SEGMENT_FD, B(AUDIT), B(STORE) | B(NOTARY), PS_LIVE, 21, 4096, 1,
+	    0),
 	R(MSG_MARK, B(STORE), B(AUDIT), PS_LIVE, 12, 44, 0, 0),
 	R(MSG_MARK_VERDICT, B(AUDIT), B(STORE), PS_LIVE, 1, 1, 0, 0),
+	R(MSG_CHECKPOINT, B(NOTARY), B(PARENT), PS_ANY, 5, 8192, 0, 0),
+	R(MSG_COVERED, B(NOTARY), B(AUDIT), PS_LIVE, 8, 8, 0, 0),
+	R(MSG_ARCHIVE, B(AUDIT), B(PARENT), PS_ANY, 8, 8, 2, 0),
+	R(MSG_ARCHIVED, B(ARCHIVER) | B(PARENT), B(PARENT) | B(AUDIT), PS_ANY,
+	    29, SMALL, 0, 0),
 };
 #undef R
 #undef B
@@ -325,6 +332,8 @@ query_args_put(struct buf *b, const struct query_args *q)
 	mw_i32(b, q->risk_max);
 	mw_u64(b, q->after_us);
 	mw_u64(b, q->before_us);
+	mw_u64(b, q->from);
+	mw_u64(b, q->to);
 }
 
 int
@@ -346,6 +355,8 @@ query_args_get(const void *p, size_t n, struct query_args *q)
 	q->risk_max = mr_i32(&r);
 	q->after_us = mr_u64(&r);
 	q->before_us = mr_u64(&r);
+	q->from = mr_u64(&r);
+	q->to = mr_u64(&r);
 	if (query >= Q_MAX)
 		return (-1);
 	return (mr_end(&r));

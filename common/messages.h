@@ -11,7 +11,7 @@
  * the order of mw_*()), and in messages.c one row of rules. Messages are
  * intents, never mechanisms. AX_PROTO is raised with every change here.
  */
-#define AX_PROTO 1
+#define AX_PROTO 2
 
 enum msg_type {
 	MSG_NONE,
@@ -75,9 +75,9 @@ enum msg_type {
 	/* ---- http > store ---- */
 	/* u16 enum query, u16 limit, u32 offset, str cursor, str decision,
 	 * str action, str action_prefix, i32 risk_min, i32 risk_max (-1 none),
-	 * u64 after_us, u64 before_us (0 none) */
+	 * u64 after_us, u64 before_us (0 none), u64 from, u64 to */
 	MSG_QUERY,
-	/* u8 enum rows_status, str JSON, str next_cursor */
+	/* u8 enum rows_status, str JSON (or text), str next_cursor */
 	MSG_ROWS,
 
 	/* ---- audit and broker ---- */
@@ -129,6 +129,20 @@ enum msg_type {
 	/* audit>store u8 agrees (0: rebuild from the first segment) */
 	MSG_MARK_VERDICT,
 
+	/* ---- evidence: audit > notary also JOURNAL_AT and SEGMENT_FD ---- */
+	/* notary>p str note: a new checkpoint is on the disk */
+	MSG_CHECKPOINT,
+	/* notary>audit u64 size: a checkpoint over so many lines is on the
+	 * disk; only segments below it may be compressed */
+	MSG_COVERED,
+	/* audit>p +2 fds (segment, read-only; empty new file, read-write)
+	 * u64 segment: have it compressed; at most one at a time */
+	MSG_ARCHIVE,
+	/* archiver>p, p>audit u64 segment, u8 ok, u64 bytes of text, u64 bytes
+	 * of the file, str error: the file is whole, on the disk and read back
+	 * (ok), or worth nothing */
+	MSG_ARCHIVED,
+
 	MSG_MAX
 };
 
@@ -141,6 +155,11 @@ enum res_kind {
 	RES_RATE_TABLE,	  /* http: rw */
 	RES_FILE_ROOT,	  /* files: O_PATH dirfd; name = path; arg = 1 if rw */
 	RES_STATE_DIR,	  /* store: O_PATH dirfd of STATE_DIR/db */
+	RES_LOG_DIR,	  /* notary: EVIDENCE_DIR/log; store: the same */
+	RES_SIGNING_KEY,  /* notary: the text of an skey (note.h), read-only */
+	RES_SECRETS_KEY,  /* audit: 32 bytes, read-only */
+	RES_ARCHIVE_IN,	  /* archiver: the segment; name = its number */
+	RES_ARCHIVE_OUT,  /* archiver: the file to write */
 	RES_CGROUP, /* launcher: dirfd; name "v2", "memory", "pids", "cpu" */
 	RES_MAX
 };
@@ -166,6 +185,7 @@ enum gate_action {
 	GATE_INVOKE,	    /* run a skill */
 	GATE_SKILL_ENABLE,  /* admin */
 	GATE_SKILL_DISABLE, /* admin */
+	GATE_ARCHIVE,	    /* admin: close the journal's live file */
 	GATE_ACTION_MAX
 };
 
@@ -318,13 +338,21 @@ enum query {
 	Q_AUDIT_ACTIONS,
 	Q_AUDIT_DECISIONS,
 	Q_MIGRATION_STATE,
-	Q_PING, /* the readiness part */
+	Q_PING,		/* the readiness part */
+	Q_AUDIT_ONE,	/* the entry `from`, whole */
+	Q_AUDIT_EXPORT, /* like a page, entries whole */
+	Q_AUDIT_AFTER,	/* entries whole with seq > from, oldest first */
+	Q_CHECKPOINT,	/* the newest signed checkpoint: text */
+	Q_PROOF,	/* tlog-proof of line `from`: text */
+	Q_CONSISTENCY,	/* JSON: from size `from` to size `to` (0: newest) */
 	Q_MAX
 };
 enum rows_status {
 	ROWS_OK,
 	ROWS_UNAVAILABLE, /* database away, locked or without schema */
 	ROWS_BAD_CURSOR,
+	ROWS_NOT_FOUND, /* no such entry, or not covered yet */
+	ROWS_BAD_RANGE, /* from and to do not fit the tree */
 	ROWS_STATUS_MAX
 };
 
@@ -335,6 +363,7 @@ struct query_args {
 	const char *cursor, *decision, *action, *action_prefix;
 	int32_t risk_min, risk_max;   /* -1: none */
 	uint64_t after_us, before_us; /* inclusive; 0: none */
+	uint64_t from, to;	      /* sequence numbers or tree sizes */
 };
 
 struct buf;

@@ -69,6 +69,20 @@
 	    "Late or unknown answers dropped.")                              \
 	M(IPC_VIOLATIONS, "ipc_violations_total", NULL,                      \
 	    "Channels dropped for breaking the rules.")                      \
+	M(DENIALS_COALESCED, "denials_coalesced_total", NULL,                \
+	    "Refusals counted in a record of an earlier one.")               \
+	M(CHECKPOINTS, "checkpoints_total", NULL, "Checkpoints signed.")     \
+	M(CHECKPOINT_FAILURES, "checkpoint_failures_total", NULL,            \
+	    "Tiles or checkpoints that could not be written.")               \
+	M(TILES, "checkpoint_tiles_total", NULL, "Hash tiles written.")      \
+	M(SINK_SENT, "checkpoint_sink_total", NULL,                          \
+	    "Checkpoints the sink took.")                                    \
+	M(SINK_FAILURES, "checkpoint_sink_failures_total", NULL,             \
+	    "Runs of the sink that failed.")                                 \
+	M(ROTATIONS, "journal_rotations_total", NULL, "Segments closed.")    \
+	M(ARCHIVED, "journal_archived_total", NULL, "Segments compressed.")  \
+	M(ARCHIVE_FAILURES, "journal_archive_failures_total", NULL,          \
+	    "Segments that could not be compressed.")                        \
 	M(RESTARTS, "worker_restarts_total", NULL, "Workers restarted.")     \
 	M(CONF_RELOADS, "config_reloads_total", NULL, "Reloads applied.")    \
 	M(CONF_REJECTS, "config_rejects_total", NULL, "Reloads rejected.")
@@ -80,6 +94,14 @@
 	M(LAST_RISK, "governor_last_risk_score", NULL, "Last score.")          \
 	M(OPEN_PERMITS, "gate_open_permits", NULL, "Permits without outcome.") \
 	M(JOURNAL_SEQ, "journal_seq", NULL, "Last durable sequence number.")   \
+	M(AUDIT_FREE, "audit_free_bytes", NULL, "Free space for evidence.")    \
+	M(CHECKPOINT_SEQ, "checkpoint_seq", NULL,                              \
+	    "Last sequence number under a signed checkpoint.")                 \
+	M(CHECKPOINT_AT, "checkpoint_time_seconds", NULL,                      \
+	    "Unix time of the newest checkpoint.")                             \
+	M(SIGNING_OK, "signing_ok", NULL, "1 when checkpoints are signed.")    \
+	M(SINK_OK, "checkpoint_sink_ok", NULL,                                 \
+	    "1 when the sink took the last checkpoint.")                       \
 	M(STORE_SEQ, "store_seq", NULL, "Last projected sequence number.")     \
 	M(STORE_OK, "store_ok", NULL, "1 when the database answers.")          \
 	M(SANDBOX_OK, "sandbox_ok", NULL, "1 when the back end can run.")      \

@@ -8,12 +8,14 @@ static const struct {
 } names[PROC_MAX] = {
 	[PROC_PARENT] = { "parent", "archillxd" },
 	[PROC_AUDIT] = { "audit", "archillx-audit" },
+	[PROC_NOTARY] = { "notary", "archillx-notary" },
 	[PROC_STORE] = { "store", "archillx-store" },
 	[PROC_FILES] = { "files", "archillx-files" },
 	[PROC_LAUNCHER] = { "launcher", "archillx-launcher" },
 	[PROC_BROKER] = { "broker", "archillx-broker" },
 	[PROC_SCHEDULER] = { "scheduler", "archillx-scheduler" },
 	[PROC_HTTP] = { "http", "archillx-http" },
+	[PROC_ARCHIVER] = { "archiver", "archillx-archiver" },
 };
 
 const struct proc_channel proc_channels[] = {
@@ -24,6 +26,7 @@ const struct proc_channel proc_channels[] = {
 	{ PROC_BROKER, PROC_LAUNCHER },
 	{ PROC_AUDIT, PROC_FILES },
 	{ PROC_AUDIT, PROC_STORE },
+	{ PROC_AUDIT, PROC_NOTARY },
 };
 const unsigned proc_nchannels = AX_NELEM(proc_channels);
 

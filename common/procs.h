@@ -8,12 +8,14 @@
 enum proc_role {
 	PROC_PARENT,
 	PROC_AUDIT,
+	PROC_NOTARY, /* the tree over the journal, and the signing key */
 	PROC_STORE,
 	PROC_FILES,
 	PROC_LAUNCHER,
 	PROC_BROKER,
 	PROC_SCHEDULER,
 	PROC_HTTP,
+	PROC_ARCHIVER, /* one-shot: compresses a closed segment */
 	PROC_MAX
 };
 

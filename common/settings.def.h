@@ -94,6 +94,18 @@ SETTING(AUDIT_RESERVE, "AUDIT_RESERVE", ST_SIZE, "4M", 65536, 1073741824, NULL,
 SETTING(AUDIT_FILE_MAX_BYTES, "AUDIT_FILE_MAX_BYTES", ST_SIZE, "64M", 1048576,
     1099511627776, NULL, 0, P(AUDIT), "Size at which the journal rotates.")
 
+SETTING(AUDIT_MIN_FREE, "AUDIT_MIN_FREE", ST_SIZE, "64M", 0, 1099511627776,
+    NULL, SF_LIVE, P(AUDIT), "Free space below which actions are refused.")
+SETTING(AUDIT_COMPRESS, "AUDIT_COMPRESS", ST_BOOL, "yes", 0, 0, NULL, SF_LIVE,
+    P(AUDIT), "Compress closed segments with zstd.")
+SETTING(AUDIT_SIGNING, "AUDIT_SIGNING", ST_ENUM, "required", 0, 0,
+    "required|off", 0, P(PARENT) | P(NOTARY) | P(HTTP),
+    "off runs without a signing key: nothing proves the journal.")
+SETTING(AUDIT_CHECKPOINT_INTERVAL, "AUDIT_CHECKPOINT_INTERVAL", ST_INT, "1", 1,
+    3600, NULL, SF_LIVE, P(NOTARY), "Seconds between checkpoints.")
+SETTING(CHECKPOINT_SINK, "CHECKPOINT_SINK", ST_STR, "", 0, 1000, NULL, SF_LIVE,
+    P(PARENT), "Folder, or command line, that gets each new checkpoint.")
+
 /* ---- store ---- */
 SETTING(DB_TYPE, "DB_TYPE", ST_ENUM, "sqlite", 0, 0, "sqlite", 0,
     P(PARENT) | P(STORE), "Engine of the database.")

@@ -48,6 +48,9 @@ send_setup(struct proc *p)
 	case ROOT_EVIDENCE:
 		s.root = settings_str(parent.settings, SET_EVIDENCE_DIR);
 		break;
+	case ROOT_LOG:
+		s.root = parent.log_dir;
+		break;
 	case ROOT_DB:
 		s.root = parent.db_dir;
 		break;
@@ -152,6 +155,10 @@ send_resources(struct proc *p)
 		break;
 	case PROC_STORE:
 		send_resource(p, RES_STATE_DIR, 0, "", parent.db_fd);
+		send_resource(p, RES_LOG_DIR, 0, "", parent.log_fd);
+		break;
+	case PROC_NOTARY:
+		send_resource(p, RES_LOG_DIR, 0, "", parent.log_fd);
 		break;
 	case PROC_FILES:
 		send_file_roots(p);
@@ -422,7 +429,29 @@ parent_on_ctl_gate_result(struct ipc *c, struct ipc_msg *m, void *arg)
 		control_on_gate_result(m->id, ok != 0, text);
 }
 
+static void
+parent_on_checkpoint(struct ipc *c, struct ipc_msg *m, void *arg)
+{
+}
+
+static void
+parent_on_archive(struct ipc *c, struct ipc_msg *m, void *arg)
+{
+	unsigned i;
+
+	for (i = 0; i < m->nfds; i++)
+		(void)close(m->fds[i]);
+}
+
+static void
+parent_on_archived(struct ipc *c, struct ipc_msg *m, void *arg)
+{
+}
+
 const struct ipc_route parent_routes[] = {
+	{ MSG_CHECKPOINT, parent_on_checkpoint },
+	{ MSG_ARCHIVE, parent_on_archive },
+	{ MSG_ARCHIVED, parent_on_archived },
 	{ MSG_HELLO, parent_on_hello },
 	{ MSG_CONF_READY, parent_on_conf_ready },
 	{ MSG_CONF_REJECT, parent_on_conf_reject },

@@ -36,7 +36,8 @@ enum proc_state {
 enum restart_class {
 	RC_SHARED, /* audit, broker, launcher, files live and die together */
 	RC_OPEN,   /* restarted alone */
-	RC_FRONT   /* restarted alone, quickly, never ends the service */
+	RC_FRONT,  /* restarted alone, quickly, never ends the service */
+	RC_ONESHOT /* started for one job, never restarted */
 };
 
 /* One row of the process table: proc_table.c. Nothing else may fork. */
@@ -44,7 +45,14 @@ struct proc_desc {
 	enum proc_role role;
 	const char *user; /* behind USER_PREFIX */
 	enum restart_class restart;
-	enum { ROOT_NONE, ROOT_EMPTY, ROOT_EVIDENCE, ROOT_DB, ROOT_FILES } root;
+	enum {
+		ROOT_NONE,
+		ROOT_EMPTY,
+		ROOT_EVIDENCE,
+		ROOT_LOG,
+		ROOT_DB,
+		ROOT_FILES
+	} root;
 	bool holds_lock;
 	bool sees_slots;
 };
@@ -105,10 +113,11 @@ struct parent {
 	int lock_fd; /* of this shared life, until all four hold it */
 	struct event *lock_ev;
 	int rate_fd;
-	int evidence_fd, db_fd;
+	int evidence_fd, log_fd, db_fd;
 	int *root_fds;
 	unsigned nroots;
 	char empty_root[4096], files_root[4096], db_dir[4096];
+	char log_dir[4096];
 	char workers_dir[4096];
 	bool in_build_tree;
 	struct cgroup_set *cgroup;

@@ -63,7 +63,8 @@ proc_all_in(enum proc_state s)
 	unsigned i;
 
 	for (i = 0; i < parent.nprocs; i++) {
-		if (parent.procs[i].state != s)
+		if (parent.procs[i].desc->restart != RC_ONESHOT &&
+		    parent.procs[i].state != s)
 			return (false);
 	}
 	return (true);
@@ -284,7 +285,8 @@ proc_start_all(void)
 
 	start_shared();
 	for (i = 0; i < parent.nprocs; i++) {
-		if (parent.procs[i].desc->restart != RC_SHARED)
+		if (parent.procs[i].desc->restart != RC_SHARED &&
+		    parent.procs[i].desc->restart != RC_ONESHOT)
 			proc_start(&parent.procs[i]);
 	}
 }
@@ -481,12 +483,15 @@ proc_exited(evutil_socket_t fd, short what, void *arg)
 	if (waitid((idtype_t)P_PIDFD, (id_t)p->pidfd, &si, WEXITED) == -1)
 		fatal("waitid %s", proc_name(p->desc->role));
 	describe_death(p, &si, how, sizeof(how));
-	reload_on_death(p);
+	if (p->desc->restart != RC_ONESHOT)
+		reload_on_death(p);
 	proc_forget(p);
 	if (parent.ending) {
 		stop_on_progress();
 		return;
 	}
+	if (p->desc->restart == RC_ONESHOT)
+		return;
 	if (p->expected) {
 		/* The death of another brought it here. */
 		if (p->desc->restart == RC_SHARED)

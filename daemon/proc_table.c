@@ -8,6 +8,8 @@
 const struct proc_desc proc_table[PROC_MAX] = {
 	[PROC_AUDIT] = { PROC_AUDIT, "audit", RC_SHARED, ROOT_EVIDENCE, true,
 	    false },
+	[PROC_NOTARY] = { PROC_NOTARY, "notary", RC_OPEN, ROOT_LOG, false,
+	    false },
 	[PROC_STORE] = { PROC_STORE, "store", RC_OPEN, ROOT_DB, false, false },
 	[PROC_FILES] = { PROC_FILES, "files", RC_SHARED, ROOT_FILES, true,
 	    false },
@@ -19,4 +21,7 @@ const struct proc_desc proc_table[PROC_MAX] = {
 	[PROC_SCHEDULER] = { PROC_SCHEDULER, "sched", RC_OPEN, ROOT_EMPTY,
 	    false, false },
 	[PROC_HTTP] = { PROC_HTTP, "http", RC_FRONT, ROOT_EMPTY, false, true },
+	/* Holds two descriptors of audit's, and nothing else. */
+	[PROC_ARCHIVER] = { PROC_ARCHIVER, "audit", RC_ONESHOT, ROOT_EMPTY,
+	    false, false },
 };

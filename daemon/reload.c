@@ -125,7 +125,8 @@ reload_on_answer(struct proc *p, uint64_t gen, const char *rejected)
 		return;
 	}
 	for (i = 0; i < parent.nprocs; i++) {
-		if (!parent.procs[i].gen_ready)
+		if (parent.procs[i].desc->restart != RC_ONESHOT &&
+		    !parent.procs[i].gen_ready)
 			return;
 	}
 	commit();
@@ -253,6 +254,9 @@ reload_start(reload_done done, void *arg)
 	if (pending.limit == NULL)
 		pending.limit = evtimer_new(parent.base, too_late, NULL);
 	(void)evtimer_add(pending.limit, &limit);
-	for (i = 0; i < parent.nprocs; i++)
-		generation_send(g, &parent.procs[i]);
+	/* A one-shot keeps the configuration that it started with. */
+	for (i = 0; i < parent.nprocs; i++) {
+		if (parent.procs[i].desc->restart != RC_ONESHOT)
+			generation_send(g, &parent.procs[i]);
+	}
 }

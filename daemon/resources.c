@@ -117,6 +117,9 @@ open_folders(void)
 	parent.evidence_fd =
 	    own_dir(settings_str(parent.settings, SET_EVIDENCE_DIR), PROC_AUDIT,
 		0700);
+	(void)snprintf(parent.log_dir, sizeof(parent.log_dir), "%s/log",
+	    settings_str(parent.settings, SET_EVIDENCE_DIR));
+	parent.log_fd = own_dir(parent.log_dir, PROC_NOTARY, 0755);
 }
 
 static void

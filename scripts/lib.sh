@@ -5,8 +5,8 @@
 # shellcheck disable=SC2034
 AX_BUILD_PACKAGES="autoconf automake make gcc libc6-dev linux-libc-dev
 	pkg-config libevent-dev libjansson-dev libsqlite3-dev libseccomp-dev
-	libcap-dev libssl-dev bubblewrap python3"
-AX_USERS="http audit files store sched broker sandbox"
+	libcap-dev libssl-dev libzstd-dev bubblewrap python3"
+AX_USERS="http audit notary files store sched broker sandbox"
 
 ax_started=$SECONDS
 

@@ -34,9 +34,10 @@ USER_PREFIX = "_archillx_"
 # role of a worker -> its service user (behind USER_PREFIX)
 USERS = {
     "http": "http", "audit": "audit", "files": "files", "store": "store",
-    "scheduler": "sched", "broker": "broker", "launcher": "sandbox",
+    "notary": "notary", "scheduler": "sched", "broker": "broker",
+    "launcher": "sandbox", "archiver": "audit",
 }
-ROLES = ("parent", "audit", "store", "files", "launcher", "broker",
+ROLES = ("parent", "audit", "notary", "store", "files", "launcher", "broker",
          "scheduler", "http")
 # What a report of a sanitizer looks like in the log.
 SANITIZER_MARKS = ("ERROR: AddressSanitizer", "runtime error:",

@@ -20,7 +20,7 @@
 #include "workers/store/migrate.h"
 #include "workers/store/project.h"
 #include "workers/store/query.h"
-#include "workers/store/reader.h"
+#include "common/reader.h"
 
 #define BASE_US UINT64_C(1767225600000000)
 

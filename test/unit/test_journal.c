@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "common/log.h"
+#include "common/merkle.h"
 #include "common/util.h"
 #include "workers/audit/jfault.h"
 #include "workers/audit/journal.h"
@@ -242,7 +243,7 @@ leaf_of_any_line(void **state)
 	add_n(j, x, 3);
 	s = slurp(x, JOURNAL_NAME, &n);
 	nl = memchr(s, '\n', n);
-	line_leaf_hash(s, (size_t)(nl - s), a);
+	merkle_leaf(s, (size_t)(nl - s), a);
 	assert_int_equal(journal_leaf_at(j, 1, b), 0);
 	assert_memory_equal(a, b, 32);
 	assert_int_equal(journal_leaf_at(j, 3, b), 0);

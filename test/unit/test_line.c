@@ -13,7 +13,8 @@
 #include <jansson.h>
 
 #include "common/util.h"
-#include "workers/audit/line.h"
+#include "common/line.h"
+#include "common/merkle.h"
 
 static const struct line full = {
 	.kind = LK_DECISION,
@@ -194,7 +195,7 @@ leaf(void **state)
 	uint8_t h[32];
 	char hex[65];
 
-	line_leaf_hash("", 0, h);
+	merkle_leaf("", 0, h);
 	ax_hex(h, 32, hex);
 	assert_string_equal(hex,
 	    "6e340b9cffb37a989ca544e6bb780a2c"

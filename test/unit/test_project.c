@@ -3,6 +3,7 @@
  * Lines become rows once, in whatever batches; records that are none are
  * noticed; a rebuild gives the same database.
  */
+#include "common/merkle.h"
 #include "store_help.h"
 #include "workers/store/project.h"
 #include "workers/store/record.h"
@@ -185,7 +186,7 @@ the_mark_carries_the_leaf(void **state)
 	ax_sha256(in, b.len + 1, want);
 	free(in);
 	assert_memory_equal(projector_mark(p)->leaf, want, 32);
-	record_leaf(b.d, b.len, leaf);
+	merkle_leaf(b.d, b.len, leaf);
 	assert_memory_equal(leaf, want, 32);
 	projector_free(p);
 	p = must_project(db);

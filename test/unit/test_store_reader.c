@@ -4,7 +4,7 @@
 #include <fcntl.h>
 
 #include "store_help.h"
-#include "workers/store/reader.h"
+#include "common/reader.h"
 
 static int
 file_with(const char *name, const char *text, size_t n)

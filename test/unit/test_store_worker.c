@@ -13,6 +13,7 @@
 #include "store_help.h"
 #include "common/ipc.h"
 #include "common/log.h"
+#include "common/merkle.h"
 #include "common/metrics.h"
 #include "common/msg.h"
 #include "common/settings.h"
@@ -278,7 +279,7 @@ journal_append(unsigned n)
 		t.seq++;
 		line_make(&b, t.seq, BASE_US + t.seq * 1000, "act",
 		    t.seq % 2 ? "APPROVED" : "BLOCKED", 50);
-		record_leaf(b.d, b.len, t.leaf);
+		merkle_leaf(b.d, b.len, t.leaf);
 		buf_addc(&b, '\n');
 		assert_int_equal(ax_write_all(t.journal, b.d, b.len), 0);
 		t.size += b.len;

@@ -14,7 +14,7 @@
 #include "common/jw.h"
 #include "common/util.h"
 #include "workers/audit/gtext.h"
-#include "workers/audit/line.h"
+#include "common/line.h"
 
 #define PATH_MAX_SHOWN	1024
 #define ERROR_MAX_SHOWN 200

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/merkle.h"
 #include "common/util.h"
 #include "workers/audit/jpriv.h"
 
@@ -339,7 +340,7 @@ nth_line(void *arg, const char *s, size_t n, uint64_t at)
 		f->skip--;
 		return (0);
 	}
-	line_leaf_hash(s, n, f->out);
+	merkle_leaf(s, n, f->out);
 	f->found = true;
 	return (-1);
 }

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "workers/audit/jio.h"
-#include "workers/audit/line.h"
+#include "common/line.h"
 
 /*
  * The journal, EVIDENCE_DIR/security_audit.jsonl, and its older segments

@@ -49,7 +49,8 @@ struct audit {
 	bool lock_said, journal_said;
 	struct snapshot snap; /* the last one saved or read */
 	bool want_snapshot;
-	uint64_t lives; /* channels so far */
+	uint64_t covered; /* lines under a checkpoint */
+	uint64_t lives;	  /* channels so far */
 	uint64_t http_life[PROC_HTTP_MAX], sched_life;
 };
 
@@ -438,6 +439,18 @@ audit_on_ctl_gate(struct ipc *c, struct ipc_msg *m, void *arg)
 	gate_ctl(A.gate, &o, m->id, actor, verb, args);
 }
 
+static void
+audit_on_covered(struct ipc *c, struct ipc_msg *m, void *arg)
+{
+	memcpy(&A.covered, m->body, sizeof(A.covered));
+}
+
+static void
+audit_on_archived(struct ipc *c, struct ipc_msg *m, void *arg)
+{
+	metric_inc(A.w->slot, MC_IPC_DROPPED);
+}
+
 static const struct ipc_route peer_routes[] = {
 	{ MSG_GATE_REQUEST, audit_on_gate_request },
 	{ MSG_CANCEL, audit_on_cancel },
@@ -448,9 +461,11 @@ static const struct ipc_route peer_routes[] = {
 	{ MSG_SWEPT, audit_on_swept },
 	{ MSG_FILE_DONE, audit_on_file_done },
 	{ MSG_MARK, audit_on_mark },
+	{ MSG_COVERED, audit_on_covered },
 };
 
 static const struct ipc_route parent_routes[] = {
+	{ MSG_ARCHIVED, audit_on_archived },
 	{ MSG_CTL_GATE, audit_on_ctl_gate },
 };
 

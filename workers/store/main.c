@@ -27,7 +27,7 @@
 #include "workers/store/migrate.h"
 #include "workers/store/project.h"
 #include "workers/store/query.h"
-#include "workers/store/reader.h"
+#include "common/reader.h"
 #include "workers/worker.h"
 
 #ifndef LANDLOCK_ACCESS_FS_TRUNCATE

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/merkle.h"
 #include "common/util.h"
 #include "workers/store/project.h"
 #include "workers/store/record.h"
@@ -278,7 +279,7 @@ projector_commit(struct projector *p)
 	enum db_rc rc;
 
 	if (p->last.len > 0)
-		record_leaf(p->last.d, p->last.len, p->next.leaf);
+		merkle_leaf(p->last.d, p->last.len, p->next.leaf);
 	if ((rc = rollup_put(p->rollup, p->db)) != DB_OK ||
 	    (rc = mark_put(p, &p->next)) != DB_OK ||
 	    (rc = db_commit(p->db)) != DB_OK) {

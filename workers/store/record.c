@@ -520,18 +520,3 @@ record_member(struct slice obj, const char *key, struct buf *scratch,
 	} while (take(&s, ','));
 	return (-1);
 }
-
-void
-record_leaf(const char *line, size_t len, uint8_t out[32])
-{
-	static const uint8_t prefix = 0;
-	EVP_MD_CTX *c;
-
-	if ((c = EVP_MD_CTX_new()) == NULL ||
-	    EVP_DigestInit_ex(c, EVP_sha256(), NULL) != 1 ||
-	    EVP_DigestUpdate(c, &prefix, 1) != 1 ||
-	    EVP_DigestUpdate(c, line, len) != 1 ||
-	    EVP_DigestFinal_ex(c, out, NULL) != 1)
-		fatalx("record: SHA-256 is not to be had");
-	EVP_MD_CTX_free(c);
-}

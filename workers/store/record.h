@@ -5,12 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "common/buf.h"
-
-/* A piece of text that someone else owns; p is NULL for JSON null. */
-struct slice {
-	const char *p;
-	size_t n;
-};
+#include "common/slice.h"
 
 #define RECORD_LINE_MAX	 32768 /* ARCHITECTURE section 5 */
 #define RECORD_DEPTH_MAX 64    /* nesting of the context */
@@ -44,8 +39,5 @@ int record_parse(struct record *, const char *line, size_t len,
  */
 int record_member(struct slice obj, const char *key, struct buf *scratch,
     struct slice *out);
-
-/* RFC 6962 leaf hash: SHA-256(0x00 || line without newline). */
-void record_leaf(const char *line, size_t len, uint8_t out[32]);
 
 #endif

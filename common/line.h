@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "common/buf.h"
+#include "common/slice.h"
 
 /*
  * One line of the journal (contract 9.2, ARCHITECTURE section 5): a JSON
@@ -54,11 +55,6 @@ int line_build(struct buf *b, const struct line *, const char *node,
  * JSON string without its quotes, escapes as they stand. `n` 0 with p NULL: the
  * value is null.
  */
-struct slice {
-	const char *p;
-	size_t n;
-};
-
 struct line_view {
 	enum line_kind kind;
 	uint64_t seq;
@@ -78,8 +74,5 @@ bool slice_is(struct slice, const char *text);
 char *slice_dup(struct slice);
 /* Length of s cut to at most max bytes at the end of a character. */
 size_t line_cut(const char *s, size_t max);
-
-/* RFC 6962 leaf hash: SHA-256 of a zero byte and the line without newline. */
-void line_leaf_hash(const char *s, size_t n, uint8_t out[32]);
 
 #endif

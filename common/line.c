@@ -16,7 +16,7 @@
 #include "common/jw.h"
 #include "common/log.h"
 #include "common/util.h"
-#include "workers/audit/line.h"
+#include "common/line.h"
 
 #define PARSE_DEPTH 32
 
@@ -420,18 +420,4 @@ slice_dup(struct slice s)
 		out = strdup(json_string_value(v));
 	json_decref(v);
 	return (out);
-}
-
-void
-line_leaf_hash(const char *s, size_t n, uint8_t out[32])
-{
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	static const uint8_t zero;
-
-	if (ctx == NULL || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1 ||
-	    EVP_DigestUpdate(ctx, &zero, 1) != 1 ||
-	    EVP_DigestUpdate(ctx, s, n) != 1 ||
-	    EVP_DigestFinal_ex(ctx, out, NULL) != 1)
-		fatalx("line: SHA-256 failed");
-	EVP_MD_CTX_free(ctx);
 }

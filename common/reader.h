@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-#ifndef AX_STORE_READER_H
-#define AX_STORE_READER_H
+#ifndef AX_READER_H
+#define AX_READER_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "workers/store/reader.h"
-#include "workers/store/record.h"
+#include "common/reader.h"
+#include "common/line.h"
 
-#define BUF_SIZE     (4 * (RECORD_LINE_MAX + 1))
+#define BUF_SIZE     (4 * (LINE_MAX_BYTES + 1))
 #define SEGMENTS_MAX 4096
 
 struct segment {
