@@ -14,9 +14,9 @@
 
 #include <jansson.h>
 
-#include "common/jw.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "workers/audit/event.h"
 #include "workers/audit/gpriv.h"
 #include "workers/audit/gtext.h"
 
@@ -324,25 +324,15 @@ started(void *arg, bool ok, uint64_t seq)
 static void
 announce(struct gate *g)
 {
-	struct buf b = BUF_INITIALIZER;
-	struct line l = {
-		.kind = LK_EVENT,
-		.action = "service_start",
-		.decision = "APPROVED",
-		.actor = "system",
-	};
-	struct jw w;
+	const struct line *l;
+	struct event e;
 
-	jw_init(&w, &b, true);
-	jw_obj(&w);
-	jw_kuint(&w, "epoch", g->epoch);
-	jw_kuint(&w, "interrupted", g->nkept);
-	jw_obj_end(&w);
-	l.context = buf_str(&b);
-	l.context_len = b.len;
-	if (l.context != NULL && gate_append(g, &l, started, g) != 0)
+	event_begin(&e, "service_start", "APPROVED", 0);
+	jw_kuint(&e.ctx, "epoch", g->epoch);
+	jw_kuint(&e.ctx, "interrupted", g->nkept);
+	if ((l = event_line(&e)) != NULL && gate_append(g, l, started, g) != 0)
 		g->announced = true;
-	buf_free(&b);
+	event_free(&e);
 }
 
 /* Everything that has to be on the disk before the first action. */
@@ -412,28 +402,17 @@ gate_room(struct gate *g)
 static void
 record_no_space(struct gate *g)
 {
-	struct buf b = BUF_INITIALIZER;
-	struct line l = {
-		.kind = LK_EVENT,
-		.action = "audit_unavailable",
-		.decision = "WARNED",
-		.risk_score = 70,
-		.reason = "no space could be reserved for the journal",
-		.actor = "system",
-	};
-	struct jw w;
+	const struct line *l;
+	struct event e;
 
-	jw_init(&w, &b, true);
-	jw_obj(&w);
-	jw_kuint(&w, "refused", g->nospace_refused);
-	jw_key(&w, "seconds");
-	jw_seconds3(&w, ax_mono_us() - g->nospace_since);
-	jw_obj_end(&w);
-	l.context = buf_str(&b);
-	l.context_len = b.len;
-	if (l.context != NULL)
-		(void)gate_append(g, &l, NULL, NULL);
-	buf_free(&b);
+	event_begin(&e, "audit_unavailable", "WARNED", 70);
+	e.line.reason = "no space could be reserved for the journal";
+	jw_kuint(&e.ctx, "refused", g->nospace_refused);
+	jw_key(&e.ctx, "seconds");
+	jw_seconds3(&e.ctx, ax_mono_us() - g->nospace_since);
+	if ((l = event_line(&e)) != NULL)
+		(void)gate_append(g, l, NULL, NULL);
+	event_free(&e);
 }
 
 static void
@@ -587,15 +566,13 @@ stopped(void *arg, bool ok, uint64_t seq)
 static void
 record_stop(struct gate *g)
 {
-	struct line l = {
-		.kind = LK_EVENT,
-		.action = "service_stop",
-		.decision = "APPROVED",
-		.actor = "system",
-	};
+	const struct line *l;
+	struct event e;
 
-	if (gate_append(g, &l, stopped, g) != 0)
+	event_begin(&e, "service_stop", "APPROVED", 0);
+	if ((l = event_line(&e)) != NULL && gate_append(g, l, stopped, g) != 0)
 		g->phase = GATE_STOPPING;
+	event_free(&e);
 }
 
 void

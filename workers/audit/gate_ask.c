@@ -137,7 +137,8 @@ gate_answer_after(struct gate *g, const struct origin *o, uint64_t id,
 {
 	struct reply *w;
 
-	if (!gate_room(g) || (w = reply_new(g, o, id, r, flag)) == NULL) {
+	if (l == NULL || !gate_room(g) ||
+	    (w = reply_new(g, o, id, r, flag)) == NULL) {
 		gate_unavailable(g, o, id);
 		return;
 	}

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/jw.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "workers/audit/event.h"
 #include "workers/audit/gpriv.h"
 #include "workers/audit/gtext.h"
 
@@ -20,31 +20,24 @@ static void
 change_flag(struct gate *g, const struct origin *o, uint64_t id,
     const char *actor, const char *request_id, const char *skill, bool enable)
 {
-	struct buf ctx = BUF_INITIALIZER, out = BUF_INITIALIZER;
 	struct gate_result r = { .status = GS_CHANGED, .success = 1 };
-	struct line l = {
-		.kind = LK_EVENT,
-		.action = enable ? "skill_enable" : "skill_disable",
-		.decision = "APPROVED",
-		.actor = actor,
-		.request_id = request_id,
-	};
+	struct buf out = BUF_INITIALIZER;
+	struct event e;
 	struct jw w;
 
-	jw_init(&w, &ctx, true);
-	jw_obj(&w);
-	jw_kstr(&w, "skill", skill);
-	jw_obj_end(&w);
+	event_begin(&e, enable ? "skill_enable" : "skill_disable", "APPROVED",
+	    0);
+	e.line.actor = actor;
+	e.line.request_id = request_id;
+	jw_kstr(&e.ctx, "skill", skill);
 	jw_init(&w, &out, false);
 	jw_obj(&w);
 	jw_kstr(&w, "name", skill);
 	jw_kbool(&w, "enabled", enable);
 	jw_obj_end(&w);
-	l.context = buf_str(&ctx);
-	l.context_len = ctx.len;
 	r.output = buf_str(&out);
-	gate_answer_after(g, o, id, &l, &r, skill, enable);
-	buf_free(&ctx);
+	gate_answer_after(g, o, id, event_line(&e), &r, skill, enable);
+	event_free(&e);
 	buf_free(&out);
 }
 
@@ -113,27 +106,26 @@ ctl_disable(const struct ctl *c)
 }
 
 static void
-reload_context(struct buf *b, const json_t *changes, uint64_t generation)
+reload_begin(struct event *e, const char *actor, const json_t *changes,
+    uint64_t generation)
 {
 	uint8_t sum[32];
 	char hex[65], *text;
-	struct jw w;
 
 	text = json_dumps(changes, JSON_SORT_KEYS);
-	jw_init(&w, b, true);
-	jw_obj(&w);
-	jw_key(&w, "changes");
+	event_begin(e, "config_reload", "APPROVED", 0);
+	e->line.actor = actor;
+	jw_key(&e->ctx, "changes");
 	if (text == NULL)
-		jw_null(&w);
+		jw_null(&e->ctx);
 	else if (strlen(text) <= CTL_TEXT_MAX)
-		jw_raw(&w, text, strlen(text));
+		jw_raw(&e->ctx, text, strlen(text));
 	else {
 		ax_sha256(text, strlen(text), sum);
 		ax_hex(sum, sizeof(sum), hex);
-		jw_str(&w, hex);
+		jw_str(&e->ctx, hex);
 	}
-	jw_kuint(&w, "generation", generation);
-	jw_obj_end(&w);
+	jw_kuint(&e->ctx, "generation", generation);
 	free(text);
 }
 
@@ -144,17 +136,12 @@ ctl_reload(const struct ctl *c)
 	const struct gate_result r = { .status = GS_CHANGED,
 		.success = 1,
 		.output = "{}" };
-	struct line l = { .kind = LK_EVENT,
-		.action = "config_reload",
-		.decision = "APPROVED",
-		.actor = c->actor };
-	struct buf b = BUF_INITIALIZER;
+	struct event e;
 
-	reload_context(&b, c->args, c->g->conf->generation);
-	l.context = buf_str(&b);
-	l.context_len = b.len;
-	gate_answer_after(c->g, c->origin, c->id, &l, &r, NULL, false);
-	buf_free(&b);
+	reload_begin(&e, c->actor, c->args, c->g->conf->generation);
+	gate_answer_after(c->g, c->origin, c->id, event_line(&e), &r, NULL,
+	    false);
+	event_free(&e);
 }
 
 void
@@ -208,30 +195,23 @@ record_event(struct gate *g, enum audit_event e, const char *address,
 		[AE_RATE_LIMITED] = { "rate_limited", 40 },
 		[AE_FORBIDDEN] = { "forbidden", 50 },
 	};
-	struct buf b = BUF_INITIALIZER;
-	struct line l = { .kind = LK_EVENT,
-		.decision = "WARNED",
-		.request_id = request_id };
-	struct jw w;
+	const struct line *l;
+	struct event ev;
 
-	jw_init(&w, &b, true);
-	jw_obj(&w);
-	jw_key(&w, "address");
+	event_begin(&ev, kinds[e].action, "WARNED", kinds[e].risk);
+	ev.line.actor = NULL;
+	ev.line.request_id = request_id;
+	jw_key(&ev.ctx, "address");
 	if (address == NULL)
-		jw_null(&w);
+		jw_null(&ev.ctx);
 	else
-		jw_strn(&w, address, line_cut(address, 64));
-	jw_kuint(&w, "count", n);
-	jw_key(&w, "detail");
-	jw_strn(&w, detail, line_cut(detail, 512));
-	jw_obj_end(&w);
-	l.action = kinds[e].action;
-	l.risk_score = kinds[e].risk;
-	l.context = buf_str(&b);
-	l.context_len = b.len;
-	if (l.context == NULL || gate_append(g, &l, NULL, NULL) == 0)
+		jw_strn(&ev.ctx, address, line_cut(address, 64));
+	jw_kuint(&ev.ctx, "count", n);
+	jw_key(&ev.ctx, "detail");
+	jw_strn(&ev.ctx, detail, line_cut(detail, 512));
+	if ((l = event_line(&ev)) == NULL || gate_append(g, l, NULL, NULL) == 0)
 		g->missed[e] += n;
-	buf_free(&b);
+	event_free(&ev);
 }
 
 void
@@ -248,19 +228,14 @@ gate_audit_event(struct gate *g, enum audit_event e, const char *address,
 static void
 record_missed_reload(struct gate *g)
 {
-	struct line l = { .kind = LK_EVENT,
-		.action = "config_reload",
-		.decision = "APPROVED",
-		.actor = "os:parent",
-		.reason = "recorded late: the gate was closed" };
-	struct buf b = BUF_INITIALIZER;
+	const struct line *l;
+	struct event e;
 
-	reload_context(&b, NULL, g->conf->generation);
-	l.context = buf_str(&b);
-	l.context_len = b.len;
-	if (l.context != NULL && gate_append(g, &l, NULL, NULL) != 0)
+	reload_begin(&e, "os:parent", NULL, g->conf->generation);
+	e.line.reason = "recorded late: the gate was closed";
+	if ((l = event_line(&e)) != NULL && gate_append(g, l, NULL, NULL) != 0)
 		g->missed_reload = false;
-	buf_free(&b);
+	event_free(&e);
 }
 
 void

@@ -69,7 +69,8 @@ struct reply;
 void gate_answer(struct gate *, const struct origin *, uint64_t id,
     const struct gate_result *);
 /* Appends the line and answers with `r` once it is durable; at once with
- * GS_UNAVAILABLE when it cannot be. Nothing is kept of r but copies. */
+ * GS_UNAVAILABLE when it cannot be, or is NULL. Nothing is kept of r but
+ * copies. */
 void gate_answer_after(struct gate *, const struct origin *, uint64_t id,
     const struct line *, const struct gate_result *r, const char *flag,
     bool flag_value);

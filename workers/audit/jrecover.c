@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/jw.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "workers/audit/event.h"
 #include "workers/audit/jpriv.h"
 
 #define COPY_CHUNK 65536
@@ -168,27 +168,16 @@ cut_tail(struct scan *sc, uint64_t at, uint64_t size)
 static void
 record_cut(struct journal *j)
 {
-	struct buf b = BUF_INITIALIZER;
-	struct line l = {
-		.kind = LK_EVENT,
-		.action = "journal_recovered",
-		.decision = "WARNED",
-		.risk_score = 40,
-		.reason = "bytes behind the last valid line were put aside",
-		.actor = "system",
-	};
-	struct jw w;
+	const struct line *l;
+	struct event e;
 
-	jw_init(&w, &b, true);
-	jw_obj(&w);
-	jw_kuint(&w, "bytes", j->cut_bytes);
-	jw_kstr(&w, "kept_in", j->moved);
-	jw_obj_end(&w);
-	l.context = buf_str(&b);
-	l.context_len = b.len;
-	if (l.context != NULL)
-		(void)journal_append(j, &l, NULL, NULL);
-	buf_free(&b);
+	event_begin(&e, "journal_recovered", "WARNED", 40);
+	e.line.reason = "bytes behind the last valid line were put aside";
+	jw_kuint(&e.ctx, "bytes", j->cut_bytes);
+	jw_kstr(&e.ctx, "kept_in", j->moved);
+	if ((l = event_line(&e)) != NULL)
+		(void)journal_append(j, l, NULL, NULL);
+	event_free(&e);
 	j->moved[0] = '\0';
 }
 

@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/jw.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "workers/audit/event.h"
 #include "workers/audit/jpriv.h"
 
 #define READ_CHUNK (1u << 20)
@@ -334,42 +334,25 @@ step_create(struct journal *j)
 
 /* ---- the record of it ---- */
 
-static void
-outage_context(const struct journal *j, struct buf *b)
-{
-	struct jw w;
-
-	jw_init(&w, b, true);
-	jw_obj(&w);
-	jw_kstr(&w, "archived", j->moved[0] != '\0' ? j->moved : NULL);
-	jw_kuint(&w, "refused_lines", j->refused);
-	jw_key(&w, "seconds");
-	jw_seconds3(&w, ax_mono_us() - j->down_since);
-	jw_kuint(&w, "segment", journal_active(j)->num);
-	jw_obj_end(&w);
-}
-
 /* The first line after an outage tells of it. */
 static int
 record_outage(struct journal *j)
 {
-	struct buf b = BUF_INITIALIZER;
-	struct line l = {
-		.kind = LK_EVENT,
-		.action = "audit_unavailable",
-		.decision = "WARNED",
-		.risk_score = 70,
-		.reason = j->why,
-		.actor = "system",
-	};
+	const struct line *l;
+	struct event e;
 	int r = -1;
 
-	outage_context(j, &b);
-	l.context = buf_str(&b);
-	l.context_len = b.len;
-	if (l.context != NULL && journal_append(j, &l, NULL, NULL) != 0)
+	event_begin(&e, "audit_unavailable", "WARNED", 70);
+	e.line.reason = j->why;
+	jw_kstr(&e.ctx, "archived", j->moved[0] != '\0' ? j->moved : NULL);
+	jw_kuint(&e.ctx, "refused_lines", j->refused);
+	jw_key(&e.ctx, "seconds");
+	jw_seconds3(&e.ctx, ax_mono_us() - j->down_since);
+	jw_kuint(&e.ctx, "segment", journal_active(j)->num);
+	if ((l = event_line(&e)) != NULL &&
+	    journal_append(j, l, NULL, NULL) != 0)
 		r = journal_commit(j);
-	buf_free(&b);
+	event_free(&e);
 	return (r);
 }
 
@@ -408,26 +391,16 @@ journal_repair(struct journal *j)
 static void
 record_rotation(struct journal *j)
 {
-	struct buf b = BUF_INITIALIZER;
-	struct line l = {
-		.kind = LK_EVENT,
-		.action = "journal_rotated",
-		.decision = "APPROVED",
-		.actor = "system",
-	};
-	struct jw w;
+	const struct line *l;
+	struct event e;
 
-	jw_init(&w, &b, true);
-	jw_obj(&w);
-	jw_kstr(&w, "archived", j->moved);
-	jw_kuint(&w, "segment", journal_active(j)->num);
-	jw_obj_end(&w);
-	l.context = buf_str(&b);
-	l.context_len = b.len;
+	event_begin(&e, "journal_rotated", "APPROVED", 0);
+	jw_kstr(&e.ctx, "archived", j->moved);
+	jw_kuint(&e.ctx, "segment", journal_active(j)->num);
 	/* Goes out with the next commit, or tells of the error by itself. */
-	if (l.context != NULL)
-		(void)journal_append(j, &l, NULL, NULL);
-	buf_free(&b);
+	if ((l = event_line(&e)) != NULL)
+		(void)journal_append(j, l, NULL, NULL);
+	event_free(&e);
 }
 
 void
