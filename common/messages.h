@@ -77,7 +77,8 @@ enum msg_type {
 	 * str action, str action_prefix, i32 risk_min, i32 risk_max (-1 none),
 	 * u64 after_us, u64 before_us (0 none), u64 from, u64 to */
 	MSG_QUERY,
-	/* u8 enum rows_status, str JSON (or text), str next_cursor */
+	/* u8 enum rows_status, str JSON or text (null unless ROWS_OK), str
+	 * next_cursor (null: none); see enum query */
 	MSG_ROWS,
 
 	/* ---- audit and broker ---- */
@@ -332,19 +333,60 @@ enum file_op file_op_parse(const char *);
 
 /* ---- queries ---- */
 
+/*
+ * What MSG_ROWS carries with ROWS_OK; "text" is not JSON as a whole. An entry
+ * is, on all of them with its keys in this order,
+ *
+ *	PAGE	{"id","seq","node","kind","action","decision","risk_score",
+ *		"reason","actor","request_id","permit","created_at"}
+ *	whole	{"id","seq","node","action","decision","risk_score","reason",
+ *		"context","created_at","kind","actor","request_id","permit"}
+ *
+ * context is an object, created_at UTC with Z, permit a number; actor, reason,
+ * request_id and permit may be null. A list of whole entries is text: one
+ * entry a line, each ended by \n, with ", " and ": " between its parts and
+ * {"id": N, "seq": N, at its start; the empty text when there is none.
+ *
+ * Cursors are opaque text of at most 64 characters and good for the query that
+ * gave them; all filters must be sent again with them. A pass on one cursor
+ * sees the entries that were there when it began, each once, whatever comes
+ * meanwhile. An EXPORT answer is bounded in bytes: it may hold fewer entries
+ * than `limit`, or none, and still have a next_cursor; the pass ends with the
+ * answer that has none. With a cursor EXPORT passes over `offset`, which the
+ * cursor holds.
+ */
 enum query {
 	Q_AUDIT_PAGE,
 	Q_AUDIT_SUMMARY,
 	Q_AUDIT_ACTIONS,
 	Q_AUDIT_DECISIONS,
 	Q_MIGRATION_STATE,
-	Q_PING,		/* the readiness part */
-	Q_AUDIT_ONE,	/* the entry `from`, whole */
-	Q_AUDIT_EXPORT, /* like a page, entries whole */
-	Q_AUDIT_AFTER,	/* entries whole with seq > from, oldest first */
-	Q_CHECKPOINT,	/* the newest signed checkpoint: text */
-	Q_PROOF,	/* tlog-proof of line `from`: text */
-	Q_CONSISTENCY,	/* JSON: from size `from` to size `to` (0: newest) */
+	Q_PING, /* the readiness part */
+	/* The entry with seq `from` (or id, above 2^40), whole: one object.
+	 * ROWS_NOT_FOUND. */
+	Q_AUDIT_ONE,
+	/* Whole entries, newest first: text. limit up to 1000 an answer, any
+	 * offset. */
+	Q_AUDIT_EXPORT,
+	/* Whole entries with seq > from, oldest first: text. No cursor goes in;
+	 * next_cursor is always there: the seq, in decimal, up to which all was
+	 * looked at, to be sent as `from` next. While it is below the gauge
+	 * MG_STORE_SEQ there is more to ask for, also after an empty text.
+	 * Costs nothing when from is not below that gauge. */
+	Q_AUDIT_AFTER,
+	/* The newest signed checkpoint, as it is on the disk: text. Needs no
+	 * database. ROWS_NOT_FOUND: none yet. */
+	Q_CHECKPOINT,
+	/* C2SP tlog-proof of line `from` under the newest checkpoint, with the
+	 * line (tproof.h): text. Needs no database. ROWS_NOT_FOUND: no
+	 * checkpoint, or none that covers it. */
+	Q_PROOF,
+	/* {"from","to","path":[base64...],"from_root","to_root" (base64),
+	 * "checkpoint" (text of the newest)}: the tree of size `to` (0: of the
+	 * newest checkpoint) extends that of size `from`; RFC 6962 2.1.2. Needs
+	 * no database. ROWS_BAD_RANGE unless 1 <= from <= to <= checkpoint;
+	 * ROWS_NOT_FOUND: no checkpoint. */
+	Q_CONSISTENCY,
 	Q_MAX
 };
 enum rows_status {
