@@ -10,8 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/reader.h"
 #include "common/line.h"
+#include "common/reader.h"
+#include "common/zread.h"
 
 #define BUF_SIZE     (4 * (LINE_MAX_BYTES + 1))
 #define SEGMENTS_MAX 4096
@@ -21,6 +22,7 @@ struct segment {
 	uint64_t first_seq;
 	uint64_t committed; /* 0: not told; then the successor decides */
 	int fd;
+	enum { FORM_UNKNOWN, FORM_PLAIN, FORM_ZSTD } form;
 };
 
 struct reader {
@@ -30,6 +32,8 @@ struct reader {
 	uint64_t next_seq;
 	size_t at, len;		/* unread part of the buffer */
 	uint64_t told_no, told; /* audit's last word, for a segment to come */
+	struct zread *z;	/* of the compressed segment being read */
+	uint64_t z_no;
 	char buf[BUF_SIZE];
 };
 
@@ -39,6 +43,13 @@ reader_new(void)
 	return (calloc(1, sizeof(struct reader)));
 }
 
+static void
+drop_zread(struct reader *r)
+{
+	zread_free(r->z);
+	r->z = NULL;
+}
+
 void
 reader_free(struct reader *r)
 {
@@ -46,6 +57,7 @@ reader_free(struct reader *r)
 
 	if (r == NULL)
 		return;
+	drop_zread(r);
 	for (i = 0; i < r->n; i++)
 		(void)close(r->v[i].fd);
 	free(r->v);
@@ -70,9 +82,12 @@ reader_segment(struct reader *r, uint64_t no, uint64_t first_seq, int fd)
 	size_t i;
 
 	if (s != NULL) {
+		if (r->z_no == no)
+			drop_zread(r);
 		(void)close(s->fd);
 		s->fd = fd;
 		s->first_seq = first_seq;
+		s->form = FORM_UNKNOWN;
 		return (0);
 	}
 	if (r->n == SEGMENTS_MAX) {
@@ -88,7 +103,7 @@ reader_segment(struct reader *r, uint64_t no, uint64_t first_seq, int fd)
 	r->v = s;
 	for (i = r->n; i > 0 && s[i - 1].no > no; i--)
 		s[i] = s[i - 1];
-	s[i] = (struct segment){ no, first_seq, 0, fd };
+	s[i] = (struct segment){ no, first_seq, 0, fd, FORM_UNKNOWN };
 	if (no == r->told_no)
 		s[i].committed = r->told;
 	r->n++;
@@ -148,12 +163,65 @@ current(struct reader *r)
 	return (s);
 }
 
+static ssize_t
+read_some(int fd, void *p, size_t n, uint64_t at)
+{
+	ssize_t r;
+
+	do
+		r = pread(fd, p, n, (off_t)at);
+	while (r == -1 && errno == EINTR);
+	return (r);
+}
+
+/* A frame's magic number is the beginning of no line. 0, or -1. */
+static int
+find_form(struct segment *s)
+{
+	static const char magic[4] = { 0x28, (char)0xb5, 0x2f, (char)0xfd };
+	char b[sizeof(magic)];
+	ssize_t n;
+
+	if (s->form != FORM_UNKNOWN)
+		return (0);
+	if ((n = read_some(s->fd, b, sizeof(b), 0)) == -1)
+		return (-1);
+	if (n == (ssize_t)sizeof(b))
+		s->form = memcmp(b, magic, sizeof(b)) == 0 ? FORM_ZSTD :
+							     FORM_PLAIN;
+	return (0);
+}
+
+/* Bytes of the text of a compressed segment. */
+static ssize_t
+unpack(struct reader *r, const struct segment *s, void *p, size_t n,
+    uint64_t at)
+{
+	if (r->z != NULL && r->z_no != s->no)
+		drop_zread(r);
+	if (r->z == NULL) {
+		r->z = zread_open(s->fd, true, NULL);
+		r->z_no = s->no;
+	}
+	if (r->z == NULL)
+		return (-1);
+	if (at >= zread_size(r->z)) {
+		if (at == zread_size(r->z))
+			return (0);
+		errno = EBADMSG;
+		return (-1);
+	}
+	if (zread_seek(r->z, at) == -1)
+		return (-1);
+	return (zread_read(r->z, p, n));
+}
+
 /*
  * More bytes behind the unread part of the buffer. How many; 0: nothing more
  * is committed now; -1.
  */
 static ssize_t
-fill(struct reader *r, const struct segment *s)
+fill(struct reader *r, struct segment *s)
 {
 	uint64_t at = r->offset + r->len;
 	size_t room;
@@ -172,9 +240,12 @@ fill(struct reader *r, const struct segment *s)
 		if (room > s->committed - at)
 			room = (size_t)(s->committed - at);
 	}
-	do
-		n = pread(s->fd, r->buf + r->len, room, (off_t)at);
-	while (n == -1 && errno == EINTR);
+	if (find_form(s) == -1)
+		return (-1);
+	if (s->form == FORM_ZSTD)
+		n = unpack(r, s, r->buf + r->len, room, at);
+	else
+		n = read_some(s->fd, r->buf + r->len, room, at);
 	if (n > 0)
 		r->len += (size_t)n;
 	return (n);
@@ -205,7 +276,7 @@ line_here(struct reader *r, struct reader_line *l, size_t *searched)
 int
 reader_next(struct reader *r, struct reader_line *l)
 {
-	const struct segment *s;
+	struct segment *s;
 	size_t searched = 0;
 	ssize_t n;
 

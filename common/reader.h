@@ -8,7 +8,8 @@
 /*
  * Reads the committed bytes of the journal, line by line, from read-only
  * descriptors of its segments, with pread(2) and one fixed buffer. A line is
- * returned only when its newline is committed.
+ * returned only when its newline is committed. A segment may be one zstd frame
+ * (its first bytes tell, not a name); offsets are those of the text then.
  *
  * The newest segment ends at `committed`. One that has a successor ends where
  * the line with the successor's first seq minus one ends: what an unlucky
@@ -44,8 +45,9 @@ void reader_seek(struct reader *, uint64_t segment, uint64_t offset,
 /*
  * 1 and a line (of any length up to 128 KiB: record_parse() judges it), 0 when
  * all that is committed was read or the segment is yet to come, -1 with errno:
- * EBADMSG when there is no end of line in 128 KiB, ENOENT when the segment is
- * missing between others, else of pread(2). The position is unchanged then.
+ * EBADMSG when there is no end of line in 128 KiB or a frame is damaged, ENOENT
+ * when the segment is missing between others, else of pread(2). The position is
+ * unchanged then.
  */
 int reader_next(struct reader *, struct reader_line *);
 

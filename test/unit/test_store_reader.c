@@ -2,6 +2,7 @@
 /* The reader at every cut point, over segments, and with what is no journal. */
 #include <errno.h>
 #include <fcntl.h>
+#include <zstd.h>
 
 #include "store_help.h"
 #include "common/reader.h"
@@ -195,6 +196,120 @@ long_lines(void **state)
 	reader_free(r);
 }
 
+/* The text as one frame; `cut` bytes of it are left out. */
+static int
+frame_with(const char *name, const char *text, size_t n, size_t cut)
+{
+	size_t room = ZSTD_compressBound(n), len;
+	char *b = malloc(room);
+	int fd;
+
+	assert_non_null(b);
+	len = ZSTD_compress(b, room, text, n, 3);
+	assert_false(ZSTD_isError(len));
+	fd = file_with(name, b, len - cut);
+	free(b);
+	return (fd);
+}
+
+/* A compressed segment is read as the plain one was, from any offset. */
+static void
+compressed_segments(void **state)
+{
+	struct reader *r = reader_new();
+
+	assert_int_equal(reader_segment(r, 1, 1,
+			     frame_with("z1", "a\nb\n", 4, 0)),
+	    0);
+	assert_int_equal(reader_segment(r, 2, 3,
+			     frame_with("z2", "c\nd\n", 4, 0)),
+	    0);
+	assert_int_equal(reader_segment(r, 3, 5, file_with("z3", "e\nf\n", 4)),
+	    0);
+	reader_committed(r, 3, 4);
+	reader_seek(r, 0, 0, 1);
+	expect(r, "a", 1, 2);
+	expect(r, "b", 1, 4);
+	expect(r, "c", 2, 2);
+	reader_seek(r, 1, 2, 2); /* back into the one before */
+	expect(r, "b", 1, 4);
+	reader_seek(r, 2, 2, 4);
+	expect(r, "d", 2, 4);
+	expect(r, "e", 3, 2);
+	/* The live one is closed and compressed meanwhile. */
+	assert_int_equal(reader_segment(r, 3, 5,
+			     frame_with("z4", "e\nf\n", 4, 0)),
+	    0);
+	assert_int_equal(reader_segment(r, 4, 7, file_with("z5", "g\n", 2)), 0);
+	reader_committed(r, 4, 2);
+	expect(r, "f", 3, 4);
+	expect(r, "g", 4, 2);
+	expect_end(r);
+	reader_seek(r, 3, 2, 6);
+	expect(r, "f", 3, 4);
+	reader_free(r);
+}
+
+/* Larger than every buffer on the way, replaced in the middle of a read. */
+static void
+replaced_while_read(void **state)
+{
+	struct reader *r = reader_new();
+	struct buf b = BUF_INITIALIZER;
+	struct reader_line l;
+	char want[64];
+	int i, fd;
+
+	for (i = 0; i < 100000; i++)
+		buf_printf(&b, "line %d of a segment\n", i);
+	fd = file_with("p", b.d, b.len);
+	assert_int_equal(reader_segment(r, 1, 1, fd), 0);
+	assert_int_equal(reader_segment(r, 2, 100001, file_with("q", "", 0)),
+	    0);
+	reader_seek(r, 0, 0, 1);
+	for (i = 0; i < 100000; i++) {
+		if (i % 20000 == 10000) {
+			fd = i == 50000 ? file_with("p", b.d, b.len) :
+					  frame_with("p", b.d, b.len, 0);
+			assert_int_equal(reader_segment(r, 1, 1, fd), 0);
+		}
+		assert_int_equal(reader_next(r, &l), 1);
+		(void)snprintf(want, sizeof(want), "line %d of a segment", i);
+		assert_int_equal(l.n, strlen(want));
+		assert_memory_equal(l.p, want, l.n);
+	}
+	expect_end(r);
+	buf_free(&b);
+	reader_free(r);
+}
+
+static void
+a_damaged_frame_is_an_error(void **state)
+{
+	struct reader *r = reader_new();
+	struct reader_line l;
+
+	assert_int_equal(reader_segment(r, 1, 1,
+			     frame_with("d1", "a\nb\n", 4, 1)),
+	    0);
+	assert_int_equal(reader_segment(r, 2, 3, file_with("d2", "c\n", 2)), 0);
+	reader_committed(r, 2, 2);
+	reader_seek(r, 0, 0, 1);
+	assert_int_equal(reader_next(r, &l), -1);
+	assert_int_equal(errno, EBADMSG);
+	assert_int_equal(reader_next(r, &l), -1);
+	/* Put right, it goes on where it was. */
+	assert_int_equal(reader_segment(r, 1, 1,
+			     frame_with("d1", "a\nb\n", 4, 0)),
+	    0);
+	expect(r, "a", 1, 2);
+	/* An offset that the text does not have. */
+	reader_seek(r, 1, 9, 2);
+	assert_int_equal(reader_next(r, &l), -1);
+	assert_int_equal(errno, EBADMSG);
+	reader_free(r);
+}
+
 int
 main(void)
 {
@@ -205,6 +320,9 @@ main(void)
 		cmocka_unit_test(a_short_segment_is_left),
 		cmocka_unit_test(what_is_missing_is_an_error),
 		cmocka_unit_test(long_lines),
+		cmocka_unit_test(compressed_segments),
+		cmocka_unit_test(replaced_while_read),
+		cmocka_unit_test(a_damaged_frame_is_an_error),
 	};
 
 	return (cmocka_run_group_tests(tests, scratch_make, scratch_remove));
