@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-#include <openssl/evp.h>
-
 #include "common/jw.h"
 #include "common/log.h"
 #include "common/util.h"
@@ -144,7 +141,7 @@ struct cur {
 	const char *p, *end;
 };
 
-static int
+static inline int
 eat(struct cur *c, const char *lit)
 {
 	size_t n = strlen(lit);
@@ -186,27 +183,62 @@ eat_escape(struct cur *c)
 	return (0);
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/*
+ * The first byte of p that wants a look: a quote, a backslash, a control
+ * character, one that is not ASCII; or one of the last seven. Eight at a time:
+ * most of every line is plain text.
+ */
+static const char *
+skip_plain(const char *p, const char *end)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	uint64_t x, quote, slash, stop;
+
+	while (end - p >= 8) {
+		memcpy(&x, p, sizeof(x));
+		quote = x ^ EACH('"');
+		slash = x ^ EACH('\\');
+		/* Borrows reach only bytes above the first true hit. */
+		stop = ((quote - EACH(1)) & ~quote) |
+		    ((slash - EACH(1)) & ~slash) | ((x - EACH(0x20)) & ~x) | x;
+		if ((stop &= EACH(0x80)) != 0)
+			return (p + (__builtin_ctzll(stop) >> 3));
+		p += 8;
+	}
+#endif
+	(void)end;
+	return (p);
+}
+
 /* A JSON string; its inside goes to *s. */
 static int
 eat_string(struct cur *c, struct slice *s)
 {
 	const char *from;
+	bool ascii = true;
 
 	if (eat(c, "\"") == -1)
 		return (-1);
 	from = c->p;
-	while (c->p < c->end && *c->p != '"') {
+	for (;;) {
+		c->p = skip_plain(c->p, c->end);
+		if (c->p == c->end || *c->p == '"')
+			break;
 		if ((unsigned char)*c->p < 0x20)
 			return (-1);
 		if (*c->p == '\\') {
 			if (eat_escape(c) == -1)
 				return (-1);
-		} else
+		} else {
+			ascii = ascii && (unsigned char)*c->p < 0x80;
 			c->p++;
+		}
 	}
 	s->p = from;
 	s->n = (size_t)(c->p - from);
-	if (!utf8_valid(from, s->n))
+	if (!ascii && !utf8_valid(from, s->n))
 		return (-1);
 	return (eat(c, "\""));
 }
@@ -404,20 +436,4 @@ slice_is(struct slice s, const char *text)
 {
 	return (
 	    s.p != NULL && strlen(text) == s.n && memcmp(s.p, text, s.n) == 0);
-}
-
-char *
-slice_dup(struct slice s)
-{
-	json_t *v;
-	char *out = NULL;
-
-	if (s.p == NULL)
-		return (NULL);
-	/* The slice is always followed by the quote that ends it. */
-	v = json_loadb(s.p - 1, s.n + 2, JSON_DECODE_ANY, NULL);
-	if (v != NULL && json_is_string(v))
-		out = strdup(json_string_value(v));
-	json_decref(v);
-	return (out);
 }

@@ -17,7 +17,7 @@ static EVP_MD *sha256;
 static EVP_MD_CTX *ctx;
 
 static void
-hash(uint8_t prefix, const void *a, size_t an, const void *b, size_t bn,
+hash(const void *a, size_t an, const void *b, size_t bn,
     uint8_t out[MERKLE_HASH])
 {
 	if (ctx == NULL &&
@@ -25,7 +25,6 @@ hash(uint8_t prefix, const void *a, size_t an, const void *b, size_t bn,
 		(ctx = EVP_MD_CTX_new()) == NULL))
 		fatalx("SHA-256 is not to be had");
 	if (EVP_DigestInit_ex2(ctx, sha256, NULL) != 1 ||
-	    EVP_DigestUpdate(ctx, &prefix, 1) != 1 ||
 	    EVP_DigestUpdate(ctx, a, an) != 1 ||
 	    (bn > 0 && EVP_DigestUpdate(ctx, b, bn) != 1) ||
 	    EVP_DigestFinal_ex(ctx, out, NULL) != 1)
@@ -35,14 +34,22 @@ hash(uint8_t prefix, const void *a, size_t an, const void *b, size_t bn,
 void
 merkle_leaf(const void *leaf, size_t n, uint8_t out[MERKLE_HASH])
 {
-	hash(0, leaf, n, NULL, 0, out);
+	static const uint8_t zero = 0;
+
+	hash(&zero, 1, leaf, n, out);
 }
 
 void
 merkle_node(const uint8_t left[MERKLE_HASH], const uint8_t right[MERKLE_HASH],
     uint8_t out[MERKLE_HASH])
 {
-	hash(1, left, MERKLE_HASH, right, MERKLE_HASH, out);
+	uint8_t both[1 + 2 * MERKLE_HASH];
+
+	/* In one piece: this runs once for every leaf. */
+	both[0] = 1;
+	memcpy(both + 1, left, MERKLE_HASH);
+	memcpy(both + 1 + MERKLE_HASH, right, MERKLE_HASH);
+	hash(both, sizeof(both), NULL, 0, out);
 }
 
 /* ---- the right edge ---- */
