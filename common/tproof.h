@@ -11,8 +11,9 @@
 /*
  * C2SP tlog-proof files (tlog-proof.md): one text with a leaf's index, its
  * inclusion proof and the checkpoint, which a stranger checks offline. The
- * "extra" line carries the journal line itself, so that the file is complete.
- * Pure: no I/O.
+ * "extra" line, which the format leaves to the application, carries the
+ * journal line itself, so that the file is complete. It is authenticated by
+ * nothing but its place in the tree: tproof_check() first. Pure: no I/O.
  */
 struct tproof {
 	uint64_t index;
@@ -24,16 +25,16 @@ struct tproof {
 	size_t note_len;
 };
 
-int tproof_put(struct buf *b, const struct tproof *);
+int tproof_put(struct buf *b, const struct tproof *); /* -1: no memory */
 /*
  * Reads one; `extra` is decoded into scratch, `note` points into text. 0, or
- * -1 and *why, a literal.
+ * -1 and *why, a literal that goes behind "the proof cannot be used: ".
  */
 int tproof_parse(const char *text, size_t n, struct tproof *,
     struct buf *scratch, const char **why);
 /*
- * Checks the whole: a signature by one of the keys, and the leaf under the
- * root. 0, or -1 and *why, a literal.
+ * Checks the whole: a checkpoint of the log that one of the keys names, its
+ * signature by that key, and the leaf under its root. 0, or -1 and *why, a literal.
  */
 int tproof_check(const struct tproof *, const char *leaf, size_t leaf_len,
     const struct vkey *keys, size_t nkeys, struct checkpoint *,
