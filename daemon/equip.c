@@ -329,6 +329,16 @@ release_lock(void)
 	parent.lock_fd = -1;
 }
 
+static unsigned
+count_ready(void)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < parent.nprocs; i++)
+		n += parent.procs[i].state == PROC_READY;
+	return (n);
+}
+
 static void
 first_ready(void)
 {
@@ -337,7 +347,7 @@ first_ready(void)
 	parent.all_ready_once = true;
 	notify_send("READY=1\nSTATUS=ready");
 	log_info("ready: listening on %s, %u processes", parent.listen_text,
-	    parent.nprocs + 1);
+	    count_ready() + 1);
 	if (parent.ready_fd != -1) {
 		(void)ax_write_all(parent.ready_fd, &ok, 1);
 		(void)close(parent.ready_fd);

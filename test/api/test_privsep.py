@@ -19,13 +19,13 @@ import sockdiag
 pytestmark = [pytest.mark.root, pytest.mark.quick]
 AX_SETTINGS = {"HTTP_WORKERS": 2}
 
-WORKERS = ("http", "audit", "files", "store", "scheduler", "broker",
+WORKERS = ("http", "audit", "notary", "files", "store", "scheduler", "broker",
            "launcher")
 # The whole list of channels (ARCHITECTURE section 3).
 CHANNELS = {
     ("audit", "http"), ("http", "store"), ("audit", "scheduler"),
     ("audit", "broker"), ("broker", "launcher"), ("audit", "files"),
-    ("audit", "store"),
+    ("audit", "store"), ("audit", "notary"),
 }
 # The caps of /proc that must all be empty.
 CAPS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
@@ -54,7 +54,7 @@ def unsanitized(ax):
 def test_every_worker_runs_once(ax):
     n = {r: len(p) for r, p in ax.procs().items()}
     assert n == {"parent": 1, "http": 2, "audit": 1, "files": 1, "store": 1,
-                 "scheduler": 1, "broker": 1, "launcher": 1}
+                 "notary": 1, "scheduler": 1, "broker": 1, "launcher": 1}
 
 
 def test_uids_gids_groups(ax):
@@ -110,7 +110,8 @@ def test_limits(ax):
 
 
 def test_roots(ax):
-    want = {"audit": ax.evidence, "files": ax.files, "launcher": "/"}
+    want = {"audit": ax.evidence, "files": ax.files, "launcher": "/",
+            "notary": os.path.join(ax.evidence, "log")}
     for role, pid in each_worker(ax):
         root = os.readlink("/proc/%d/root" % pid)
         if role in want:
@@ -208,7 +209,9 @@ def holds(ax, role):
                   ev + r"/\.lock": 1},
         "files": {re.escape(ax.files): 1, ev + r"/\.lock": 1},
         "store": {st + r"/db/archillx\.db(-wal|-shm)?": 3,
-                  ev + r"/security_audit\.jsonl": 1},
+                  ev + r"/security_audit\.jsonl": 1, ev + "/log": 1},
+        "notary": {ev + "/log": 1, ev + r"/log/\.lock": 1,
+                   ev + r"/security_audit\.jsonl": 1},
         "scheduler": {},
         "broker": {ev + r"/\.lock": 1},
         "launcher": {ev + r"/\.lock": 1, r"/sys/fs/cgroup/.*": 3},
@@ -254,14 +257,14 @@ def access_mode(pid, fd):
 
 
 def test_who_can_write_the_journal(ax):
-    """Audit alone holds the journal for writing, the store can only read."""
+    """Audit alone holds the journal for writing, store and notary read."""
     for role, pid in each_worker(ax):
         for fd, target in axlib.proc_fds(pid).items():
             if not target.endswith(".jsonl"):
                 continue
             mode, _ = access_mode(pid, fd)
-            assert role in ("audit", "store"), role
-            if role == "store":
+            assert role in ("audit", "store", "notary"), role
+            if role != "audit":
                 assert mode == os.O_RDONLY
     st = os.stat(os.path.join(ax.evidence, "security_audit.jsonl"))
     assert st.st_uid == axlib.user_exists("audit").pw_uid
@@ -293,8 +296,14 @@ def test_mappings_of_the_front(ax):
 
 
 def test_secret_files_are_private(ax):
+    """Tiles and checkpoints are read by the store too, behind a folder that
+    only audit may enter."""
+    assert os.stat(ax.evidence).st_mode & 0o077 == 0
+    log = os.path.join(ax.evidence, "log")
     for top in (ax.evidence, ax.state):
         for d, _, names in os.walk(top):
+            if d == log or d.startswith(log + "/"):
+                continue
             for n in names:
                 st = os.lstat(os.path.join(d, n))
                 assert st.st_mode & 0o007 == 0, (d, n, oct(st.st_mode))
@@ -307,6 +316,7 @@ MAY = {
     "audit": {"open_root"},     # its root is the evidence folder
     "files": {"open_root"},     # its root is its first file root
     "store": {"open_root"},     # its root is its database's folder
+    "notary": {"open_root"},    # its root is EVIDENCE_DIR/log
     # sees / and makes namespaces for the sandboxes; everything else is refused
     "launcher": {"open_root", "open_passwd", "unshare_net", "create_file"},
 }

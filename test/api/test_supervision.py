@@ -15,7 +15,7 @@ from axlib import alive, all_pids, wait_until
 
 AX_SETTINGS = {"HTTP_WORKERS": 2}
 SHARED = ("audit", "broker", "launcher", "files")
-APART = ("store", "scheduler", "http")
+APART = ("notary", "store", "scheduler", "http")
 
 
 def kill_and_wait(ax, role, pid=None):
