@@ -69,6 +69,14 @@ static const struct ctl_verb verbs[] = {
 };
 
 static void
+print_verb(FILE *out, const struct ctl_verb *v)
+{
+	(void)fprintf(out, "  %s%s%s %s\n        %s\n", v->noun,
+	    v->verb != NULL ? " " : "", v->verb != NULL ? v->verb : "", v->args,
+	    v->help);
+}
+
+static void
 print_usage(FILE *out)
 {
 	size_t i;
@@ -82,12 +90,10 @@ print_usage(FILE *out)
 	    "      --json           machine-readable output\n"
 	    "  -h, --help           this text\n\n",
 	    out);
-	for (i = 0; i < AX_NELEM(verbs); i++) {
-		(void)fprintf(out, "  %s%s%s %s\n        %s\n", verbs[i].noun,
-		    verbs[i].verb != NULL ? " " : "",
-		    verbs[i].verb != NULL ? verbs[i].verb : "", verbs[i].args,
-		    verbs[i].help);
-	}
+	for (i = 0; i < AX_NELEM(verbs); i++)
+		print_verb(out, &verbs[i]);
+	for (i = 0; i < naudit_verbs; i++)
+		print_verb(out, &audit_verbs[i]);
 	(void)fputs("\nExit status: 0 done, 1 refused or failed (the reason is "
 		    "on stderr), 2 usage,\n3 the daemon cannot be reached.\n",
 	    out);
@@ -223,6 +229,14 @@ load_settings(struct ctl *c, bool quiet)
 	return (0);
 }
 
+const char *
+ctl_evidence_dir(struct ctl *c)
+{
+	if (c->settings == NULL && load_settings(c, false) == -1)
+		return (NULL);
+	return (settings_str(c->settings, SET_EVIDENCE_DIR));
+}
+
 /* The socket: -s, the environment, else RUN_DIR of the configuration. */
 static void
 find_socket(struct ctl *c, char *path, size_t size)
@@ -244,12 +258,13 @@ find_socket(struct ctl *c, char *path, size_t size)
 }
 
 static const struct ctl_verb *
-find_verb(int argc, char **argv, int *used)
+find_in(const struct ctl_verb *table, size_t n, int argc, char **argv,
+    int *used)
 {
 	size_t i;
 
-	for (i = 0; i < AX_NELEM(verbs); i++) {
-		const struct ctl_verb *v = &verbs[i];
+	for (i = 0; i < n; i++) {
+		const struct ctl_verb *v = &table[i];
 
 		if (strcmp(v->noun, argv[0]) != 0)
 			continue;
@@ -259,6 +274,17 @@ find_verb(int argc, char **argv, int *used)
 			return (v);
 	}
 	return (NULL);
+}
+
+static const struct ctl_verb *
+find_verb(int argc, char **argv, int *used)
+{
+	const struct ctl_verb *v;
+
+	v = find_in(verbs, AX_NELEM(verbs), argc, argv, used);
+	return (v != NULL ?
+		v :
+		find_in(audit_verbs, naudit_verbs, argc, argv, used));
 }
 
 /* --json may stand anywhere: takes it out; returns the new argc. */

@@ -39,6 +39,15 @@ int ctl_request(struct ctl *, const char *verb, json_t *args, json_t **result);
 /* Prints j as JSON. Returns CTL_DONE. */
 int ctl_print_json(const json_t *j);
 int ctl_usage(const char *why);
+/*
+ * EVIDENCE_DIR of the configuration, which is read if it was not; NULL: it
+ * cannot be, told on stderr.
+ */
+const char *ctl_evidence_dir(struct ctl *);
+
+/* The verbs of the journal, by cmd_audit.c. */
+extern const struct ctl_verb audit_verbs[];
+extern const size_t naudit_verbs;
 
 /* The verbs, by file. */
 int cmd_status(struct ctl *, int, char **);
@@ -59,5 +68,7 @@ int cmd_skill_list(struct ctl *, int, char **);
 int cmd_governor_test(struct ctl *, int, char **);
 int cmd_governor_check(struct ctl *, int, char **);
 int cmd_migrate(struct ctl *, int, char **);
+int cmd_audit_prove(struct ctl *, int, char **);
+int cmd_audit_check_proof(struct ctl *, int, char **);
 
 #endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The table of the audit verbs: what an operator, or a stranger with a copy of
+ * the evidence, does with the journal. One row each; the work is in the
+ * cmd_audit_*.c. Those that work on files alone say so by needs_settings false
+ * and take the configuration only when they miss an argument.
+ */
+#include "common/util.h"
+#include "ctl.h"
+
+const struct ctl_verb audit_verbs[] = {
+	{ "audit", "prove", "[--dir DIR] [-o FILE] SEQ",
+	    "write a record, its proof and the checkpoint as a C2SP tlog-proof",
+	    false, cmd_audit_prove },
+	{ "audit", "check-proof", "--key PUB FILE",
+	    "check such a file, offline, and print the record", false,
+	    cmd_audit_check_proof },
+};
+const size_t naudit_verbs = AX_NELEM(audit_verbs);
