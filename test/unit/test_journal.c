@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #include <cmocka.h>
 
@@ -676,6 +677,118 @@ power_cuts(void **state)
 	}
 }
 
+/* ---- compressed segments ---- */
+
+/* Beside closed segment i, its text as one frame. */
+static void
+compress_segment(struct box *x, const struct journal *j, size_t i, char *zst)
+{
+	size_t n, room, len;
+	char *text, *b;
+
+	text = slurp(x, journal_segment(j, i)->name, &n);
+	room = ZSTD_compressBound(n);
+	assert_non_null(b = malloc(room));
+	len = ZSTD_compress(b, room, text, n, 3);
+	assert_false(ZSTD_isError(len));
+	snprintf(zst, 120, "%s.zst", journal_segment(j, i)->name);
+	spill(x, zst, b, len);
+	free(text);
+	free(b);
+}
+
+static bool
+there(struct box *x, const char *name)
+{
+	return (faccessat(x->dirfd, name, F_OK, 0) == 0);
+}
+
+static void
+segments_may_be_compressed(void **state)
+{
+	struct box *x = *state;
+	char zst[2][120], plain[2][112];
+	uint8_t a[32], b[32];
+	struct journal *j;
+	size_t i;
+
+	x->conf.max_bytes = 2000;
+	j = must_open(x);
+	while (journal_nsegments(j) < 4)
+		add_n(j, x, 1);
+	assert_int_equal(journal_leaf_at(j, 3, a), 0);
+	for (i = 0; i < 2; i++) {
+		compress_segment(x, j, i, zst[i]);
+		snprintf(plain[i], sizeof(plain[i]), "%s",
+		    journal_segment(j, i)->name);
+	}
+	/* One switched over while running, one by the next start. */
+	journal_archived(j, journal_segment(j, 0)->num, zst[0]);
+	assert_int_equal(unlinkat(x->dirfd, plain[0], 0), 0);
+	assert_int_equal(journal_leaf_at(j, 3, b), 0);
+	assert_memory_equal(a, b, sizeof(a));
+	assert_int_equal(unlinkat(x->dirfd, plain[1], 0), 0);
+	spill(x, "archive/.security_audit.x.jsonl.zst.part", "x", 1);
+	spill(x, "archive/other.part", "x", 1);
+	j = reopen(j, x);
+	assert_int_equal(x->visited, journal_seq(j));
+	assert_int_equal(x->first_visited, 1);
+	assert_string_equal(journal_segment(j, 1)->name, zst[1]);
+	assert_int_equal(journal_leaf_at(j, 3, b), 0);
+	assert_memory_equal(a, b, sizeof(a));
+	assert_false(there(x, "archive/.security_audit.x.jsonl.zst.part"));
+	assert_true(there(x, "archive/other.part"));
+	journal_close(j);
+}
+
+static void
+the_plain_one_of_two_counts(void **state)
+{
+	struct box *x = *state;
+	struct journal *j;
+	char zst[120];
+	uint64_t n;
+
+	x->conf.max_bytes = 2000;
+	j = must_open(x);
+	while (journal_nsegments(j) < 3)
+		add_n(j, x, 1);
+	n = journal_seq(j);
+	compress_segment(x, j, 1, zst);
+	spill(x, zst, "half of i", 9);
+	j = reopen(j, x);
+	assert_true(journal_seq(j) >= n);
+	assert_int_equal(x->first_visited, 1);
+	assert_false(there(x, zst));
+	journal_close(j);
+}
+
+static void
+an_unreadable_segment_stops(void **state)
+{
+	struct box *x = *state;
+	struct journal *j;
+	char zst[120], *p;
+	size_t n, cut;
+
+	x->conf.max_bytes = 2000;
+	j = must_open(x);
+	while (journal_nsegments(j) < 3)
+		add_n(j, x, 1);
+	compress_segment(x, j, 1, zst);
+	assert_int_equal(unlinkat(x->dirfd, journal_segment(j, 1)->name, 0), 0);
+	journal_close(j);
+	p = slurp(x, zst, &n);
+	for (cut = 0; cut < n; cut += cut < 20 ? 1 : 50) {
+		spill(x, zst, p, cut);
+		assert_null(open_it(x));
+		assert_non_null(strstr(x->err, zst));
+	}
+	spill(x, zst, p, n);
+	journal_close(must_open(x));
+	free(p);
+}
+
 int
 main(void)
 {
@@ -697,6 +810,9 @@ main(void)
 		T(a_dropped_write_is_found),
 		T(room_is_reserved),
 		T(power_cuts),
+		T(segments_may_be_compressed),
+		T(the_plain_one_of_two_counts),
+		T(an_unreadable_segment_stops),
 	};
 #undef T
 

@@ -305,6 +305,18 @@ journal_segment(const struct journal *j, size_t i)
 	return (&j->segs.v[i]);
 }
 
+void
+journal_archived(struct journal *j, uint64_t num, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < j->segs.n; i++) {
+		if (j->segs.v[i].num == num)
+			(void)ax_strlcpy(j->segs.v[i].name, name,
+			    sizeof(j->segs.v[i].name));
+	}
+}
+
 int
 journal_segment_fd(const struct journal *j, size_t i)
 {
@@ -349,9 +361,9 @@ int
 journal_leaf_at(const struct journal *j, uint64_t seq, uint8_t out[32])
 {
 	struct nth_line f = { .out = out };
+	const struct segment *s;
 	uint64_t at;
 	size_t i = j->segs.n;
-	int fd;
 
 	if (seq == 0 || seq > j->durable)
 		return (-1);
@@ -359,11 +371,8 @@ journal_leaf_at(const struct journal *j, uint64_t seq, uint8_t out[32])
 		i--;
 	if (i == 0 || j->segs.v[i - 1].first_seq == 0)
 		return (-1);
-	f.skip = seq - j->segs.v[i - 1].first_seq;
-	if ((fd = journal_segment_fd(j, i - 1)) == -1)
-		return (-1);
-	(void)segment_scan(j->io, fd, 0, j->segs.v[i - 1].committed, nth_line,
-	    &f, &at);
-	(void)j->io->close(fd);
+	s = &j->segs.v[i - 1];
+	f.skip = seq - s->first_seq;
+	(void)segment_scan_closed(j->io, j->dirfd, s, nth_line, &f, &at);
 	return (f.found ? 0 : -1);
 }

@@ -104,6 +104,9 @@ size_t journal_nsegments(const struct journal *);
 const struct segment *journal_segment(const struct journal *, size_t i);
 /* A read-only fd, or -1. */
 int journal_segment_fd(const struct journal *, size_t i);
+/* The closed segment `num` is in the file `name` from now on, its text the
+ * same. */
+void journal_archived(struct journal *, uint64_t num, const char *name);
 /* The leaf hash of the durable line seq: 0, or -1 when there is none. */
 int journal_leaf_at(const struct journal *, uint64_t seq, uint8_t out[32]);
 /* What the last journal_open() cut off, in bytes. */

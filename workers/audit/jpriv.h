@@ -7,7 +7,7 @@
 #include "workers/audit/journal.h"
 #include "workers/audit/jseg.h"
 
-/* What journal.c, jrecover.c and jrepair.c share; nobody else includes it. */
+/* What the j*.c files of the journal share; nobody else includes it. */
 
 struct ticket {
 	journal_done fn;
@@ -66,6 +66,8 @@ int journal_hash_file(const struct jio *, int fd, uint64_t len, int to,
 int journal_retire(struct journal *, uint64_t num);
 /* jrepair.c: puts a healthy, full segment aside and starts the next. */
 void journal_rotate(struct journal *);
+/* jarch.c: clears up behind an archiving that was cut short. */
+int journal_tidy_archive(struct journal *, char *err, size_t errlen);
 /* jrecover.c */
 int journal_recover(struct journal *, journal_visit, void *arg, char *err,
     size_t errlen);

@@ -197,23 +197,15 @@ name_error(struct scan *sc, const struct segment *s)
 static int
 scan_closed(struct scan *sc, const struct segment *s)
 {
-	const struct jio *io = sc->j->io;
 	uint64_t at;
-	int fd, r;
+	int r;
 
-	fd = io->openat(sc->j->dirfd, s->name,
-	    O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
-	if (fd == -1) {
-		(void)snprintf(sc->err, sc->errlen, "%s", strerror(errno));
-		return (name_error(sc, s));
-	}
 	sc->shape = false;
-	r = segment_scan(io, fd, 0, s->committed, scan_line, sc, &at);
-	(void)io->close(fd);
+	r = segment_scan_closed(sc->j->io, sc->j->dirfd, s, scan_line, sc, &at);
 	if (r == SCAN_END)
 		return (0);
 	if (r == SCAN_ERROR)
-		(void)snprintf(sc->err, sc->errlen, "%s", strerror(errno));
+		(void)snprintf(sc->err, sc->errlen, "%s", segment_error(errno));
 	else if (r == SCAN_RAGGED || sc->shape)
 		(void)snprintf(sc->err, sc->errlen,
 		    "byte %" PRIu64 ": not a "
@@ -286,19 +278,12 @@ load_segments(struct journal *j, uint64_t *size, char *err, size_t errlen)
 	struct segment s = { .num = 1 };
 	struct segment *a;
 	size_t i;
-	int fd;
 
 	if (segment_list_load(&j->segs, j->io, j->dirfd, err, errlen) == -1)
 		return (-1);
 	for (i = 0; i < j->segs.n; i++) {
 		a = &j->segs.v[i];
-		if ((fd = journal_segment_fd(j, i)) == -1) {
-			(void)snprintf(err, errlen, "%s: %s", a->name,
-			    strerror(errno));
-			return (-1);
-		}
-		a->first_seq = segment_first_seq(j->io, fd, a->committed);
-		(void)j->io->close(fd);
+		a->first_seq = segment_closed_first_seq(j->io, j->dirfd, a);
 		if (a->first_seq == 0) {
 			(void)snprintf(err, errlen,
 			    "%s: its first line is "
@@ -407,6 +392,7 @@ journal_recover(struct journal *j, journal_visit visit, void *arg, char *err,
 
 	(void)snprintf(err, errlen, "out of memory");
 	if (make_folders(j, err, errlen) == -1 ||
+	    journal_tidy_archive(j, err, errlen) == -1 ||
 	    load_segments(j, &size, err, errlen) == -1)
 		return (-1);
 	if (finish_replacement(j, &size, err, errlen) == -1)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/util.h"
+#include "common/zread.h"
 #include "workers/audit/jseg.h"
 
 #define CHUNK (1u << 20)
@@ -72,26 +73,58 @@ segment_parse(const char *base, uint64_t *num)
 	rest = dot + 1;
 	if ((dot = strchr(rest, '.')) == NULL || dot - rest != 16)
 		return (-1);
-	return (strcmp(dot, ".jsonl") == 0 ? 0 : -1);
+	if (strcmp(dot, ".jsonl") == 0 || strcmp(dot, ".jsonl.zst") == 0)
+		return (0);
+	return (-1);
+}
+
+const char *
+segment_error(int e)
+{
+	return (e == EBADMSG ? "not one whole zstd frame" : strerror(e));
+}
+
+static int
+open_segment(const struct jio *io, int dirfd, const struct segment *s)
+{
+	return (
+	    io->openat(dirfd, s->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0));
+}
+
+/* How much text there is in it. */
+static int
+segment_size(const struct jio *io, int fd, struct segment *s)
+{
+	struct zread *z;
+	struct stat st;
+
+	if (io->fstat(fd, &st) == -1)
+		return (-1);
+	if (!S_ISREG(st.st_mode)) {
+		errno = EINVAL;
+		return (-1);
+	}
+	s->committed = (uint64_t)st.st_size;
+	if (!zread_is_zstd(s->name))
+		return (0);
+	if ((z = zread_open(fd, true, io->pread)) == NULL)
+		return (-1);
+	s->committed = zread_size(z);
+	zread_free(z);
+	return (0);
 }
 
 static int
 segment_stat(const struct jio *io, int dirfd, struct segment *s)
 {
-	struct stat st;
-	int fd, r;
+	int fd, r, saved;
 
-	fd = io->openat(dirfd, s->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
-	if (fd == -1)
+	if ((fd = open_segment(io, dirfd, s)) == -1)
 		return (-1);
-	r = io->fstat(fd, &st);
+	r = segment_size(io, fd, s);
+	saved = errno;
 	(void)io->close(fd);
-	if (r == 0 && !S_ISREG(st.st_mode)) {
-		errno = EINVAL;
-		r = -1;
-	}
-	if (r == 0)
-		s->committed = (uint64_t)st.st_size;
+	errno = saved;
 	return (r);
 }
 
@@ -147,7 +180,7 @@ list_dir(struct segment_list *l, const struct jio *io, int dirfd, DIR *d,
 		if (segment_stat(io, dirfd, &s) == -1 ||
 		    segment_add(l, &s) == -1) {
 			(void)snprintf(err, errlen, "%s: %s", s.name,
-			    strerror(errno));
+			    segment_error(errno));
 			return (-1);
 		}
 	}
@@ -186,9 +219,25 @@ segment_list_load(struct segment_list *l, const struct jio *io, int dirfd,
 
 /* ---- reading ---- */
 
+/* Where text comes from: a file as it is, or what a frame holds. */
+struct source {
+	const struct jio *io;
+	int fd;
+	struct zread *z; /* NULL: the file itself */
+};
+
+/* The next bytes, at `off`; a frame is read from its beginning on. */
+static ssize_t
+source_read(const struct source *s, void *b, size_t n, uint64_t off)
+{
+	if (s->z != NULL)
+		return (zread_read(s->z, b, n));
+	return (s->io->pread(s->fd, b, n, (off_t)off));
+}
+
 /* Fills the buffer behind `have` from *off; what it holds then, or -1. */
 static ssize_t
-fill(const struct jio *io, int fd, char *b, size_t have, uint64_t *off,
+fill(const struct source *s, char *b, size_t have, uint64_t *off,
     uint64_t limit)
 {
 	size_t want = CHUNK - have;
@@ -197,7 +246,7 @@ fill(const struct jio *io, int fd, char *b, size_t have, uint64_t *off,
 	if (*off + want > limit)
 		want = (size_t)(limit - *off);
 	while (want > 0) {
-		if ((r = io->pread(fd, b + have, want, (off_t)*off)) == -1) {
+		if ((r = source_read(s, b + have, want, *off)) == -1) {
 			if (errno == EINTR)
 				continue;
 			return (-1);
@@ -230,9 +279,9 @@ hand_out(const char *b, size_t have, segment_line fn, void *arg, uint64_t *at)
 	return ((ssize_t)done);
 }
 
-int
-segment_scan(const struct jio *io, int fd, uint64_t from, uint64_t limit,
-    segment_line fn, void *arg, uint64_t *at)
+static int
+scan(const struct source *s, uint64_t from, uint64_t limit, segment_line fn,
+    void *arg, uint64_t *at)
 {
 	char *b = malloc(CHUNK);
 	uint64_t off = from;
@@ -241,7 +290,7 @@ segment_scan(const struct jio *io, int fd, uint64_t from, uint64_t limit,
 
 	*at = from;
 	while (b != NULL) {
-		if ((have = fill(io, fd, b, (size_t)have, &off, limit)) == -1)
+		if ((have = fill(s, b, (size_t)have, &off, limit)) == -1)
 			break;
 		if ((done = hand_out(b, (size_t)have, fn, arg, at)) == -1) {
 			r = SCAN_STOPPED;
@@ -256,6 +305,43 @@ segment_scan(const struct jio *io, int fd, uint64_t from, uint64_t limit,
 	}
 	free(b);
 	return (r);
+}
+
+int
+segment_scan(const struct jio *io, int fd, uint64_t from, uint64_t limit,
+    segment_line fn, void *arg, uint64_t *at)
+{
+	const struct source s = { io, fd, NULL };
+
+	return (scan(&s, from, limit, fn, arg, at));
+}
+
+static int
+scan_closed(const struct jio *io, int dirfd, const struct segment *seg,
+    uint64_t limit, segment_line fn, void *arg, uint64_t *at)
+{
+	struct source s = { .io = io };
+	int r = SCAN_ERROR, saved;
+
+	*at = 0;
+	if ((s.fd = open_segment(io, dirfd, seg)) == -1)
+		return (SCAN_ERROR);
+	if (zread_is_zstd(seg->name))
+		s.z = zread_open(s.fd, true, io->pread);
+	if (s.z != NULL || !zread_is_zstd(seg->name))
+		r = scan(&s, 0, limit, fn, arg, at);
+	saved = errno;
+	zread_free(s.z);
+	(void)io->close(s.fd);
+	errno = saved;
+	return (r);
+}
+
+int
+segment_scan_closed(const struct jio *io, int dirfd, const struct segment *s,
+    segment_line fn, void *arg, uint64_t *at)
+{
+	return (scan_closed(io, dirfd, s, s->committed, fn, arg, at));
 }
 
 static int
@@ -277,5 +363,17 @@ segment_first_seq(const struct jio *io, int fd, uint64_t limit)
 	if (limit > LINE_MAX_BYTES)
 		limit = LINE_MAX_BYTES;
 	(void)segment_scan(io, fd, 0, limit, first_line, &seq, &at);
+	return (seq);
+}
+
+uint64_t
+segment_closed_first_seq(const struct jio *io, int dirfd,
+    const struct segment *s)
+{
+	uint64_t seq = 0, at, limit = s->committed;
+
+	if (limit > LINE_MAX_BYTES)
+		limit = LINE_MAX_BYTES;
+	(void)scan_closed(io, dirfd, s, limit, first_line, &seq, &at);
 	return (seq);
 }

@@ -11,6 +11,8 @@
  * one. For journal.c and jrecover.c only.
  *
  * archive/security_audit.<number, 8 digits>.<UTC time>.jsonl
+ * and the same with ".zst" behind it, one zstd frame (common/zread.h). All
+ * sizes and offsets are those of the text.
  */
 struct segment_list {
 	struct segment *v;
@@ -25,10 +27,13 @@ void segment_name(char *out, size_t size, const char *folder, uint64_t num,
 int segment_parse(const char *base, uint64_t *num);
 /*
  * The archived segments in order, sizes set, first_seq not. 0, or -1 with err:
- * a number twice or a number missing in the middle.
+ * one that cannot be read, a number twice or a number missing in the middle.
  */
 int segment_list_load(struct segment_list *, const struct jio *, int dirfd,
     char *err, size_t errlen);
+
+/* strerror(3), and what EBADMSG means of a segment. */
+const char *segment_error(int);
 
 /* One complete line without newline at offset `at`. -1 stops. */
 typedef int (*segment_line)(void *arg, const char *s, size_t n, uint64_t at);
@@ -42,5 +47,11 @@ int segment_scan(const struct jio *, int fd, uint64_t from, uint64_t limit,
     segment_line, void *arg, uint64_t *at);
 /* The seq of the first line; 0 if there is no valid line. */
 uint64_t segment_first_seq(const struct jio *, int fd, uint64_t limit);
+/* Both again for a segment in archive/, by its name, in either form. EBADMSG:
+ * it should be one whole zstd frame and is not. */
+int segment_scan_closed(const struct jio *, int dirfd, const struct segment *,
+    segment_line, void *arg, uint64_t *at);
+uint64_t
+segment_closed_first_seq(const struct jio *, int dirfd, const struct segment *);
 
 #endif
