@@ -1,0 +1,228 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""A second verifier of EVIDENCE_DIR, over tlog.py; it shares nothing with
+archillx-verify and must come to the same verdicts.
+
+usage: verify.py DIR --key VKEY... [--checkpoint FILE]... [--from SEQ]
+       verify.py --proof FILE --key VKEY... [--record FILE]
+exit:  0 well, 1 damage, 2 usage, 3 nothing to verify against
+"""
+import argparse
+import json
+import os
+import re
+import sys
+
+import zstandard
+
+from tlog import (Bad, Tree, Unknown, check_proof, checkpoint, leaf,
+                  tile_hashes, tile_path)
+
+SEGMENT = re.compile(r"security_audit\.\d{8,18}\.\d{8}T\d{6}Z\.jsonl(\.zst)?")
+INCOMPLETE = ("deleted", "cut_head", "cut_tail", "rolled_back", "unreadable")
+
+
+def read(*path):
+    with open(os.path.join(*path), "rb") as f:
+        return f.read()
+
+
+def listdir(*path):
+    p = os.path.join(*path)
+    return os.listdir(p) if os.path.isdir(p) else []
+
+
+class Result:
+    """code: the exit status.  findings: dicts, the first damage first, with
+    kind, by (key: a checkpoint on the disk; old: one given; form: the lines
+    alone), seq and last (records), file, offset.  size: records covered."""
+
+    def __init__(self):
+        self.code, self.findings, self.notes = 3, [], []
+        self.lines = self.size = self.uncovered = 0
+
+    def found(self, kind, by, seq=None, last=None, file=None, offset=None):
+        self.findings.append({"kind": kind, "by": by, "seq": seq, "last": last
+                              or seq, "file": file, "offset": offset})
+
+    def bad(self, complete):
+        """Damage to completeness, or to integrity."""
+        return any((f["kind"] in INCOMPLETE) == complete
+                   for f in self.findings)
+
+
+def signed_trees(log, keys, res):
+    """{size: root} of the checkpoints on the disk that can be believed."""
+    out = {}
+    history = sorted((n for n in listdir(log, "checkpoints") if n.isdigit()),
+                     key=int)
+    for name in ["checkpoint"] + ["checkpoints/" + n for n in history]:
+        try:
+            size, root = checkpoint(read(log, name), keys)
+            if name not in ("checkpoint", "checkpoints/%d" % size) or \
+                    out.setdefault(size, root) != root:
+                raise Bad("another tree")
+        except FileNotFoundError:
+            res.notes.append("no log/" + name)
+        except Unknown:
+            if name == "checkpoint":
+                res.found("signature", "key", file="log/" + name)
+            else:
+                res.notes.append("log/%s: by another key" % name)
+        except (Bad, ValueError):
+            res.found("checkpoint", "key", file="log/" + name)
+    return out
+
+
+def journal(top, res):
+    """[(line, file, offset)] of all segments, in order, the live one last."""
+    names = sorted(n for n in listdir(top, "archive") if SEGMENT.fullmatch(n))
+    names = ["archive/" + n for n in names if n[:-4] not in names]
+    out = []
+    for name in names + ["security_audit.jsonl"]:
+        at = 0
+        try:
+            data = read(top, name)
+            if name.endswith(".zst"):
+                z, frame, data = zstandard.ZstdDecompressor(), data, b""
+                z = z.decompressobj()
+                text = z.decompress(frame)
+                if not z.eof or z.unused_data:
+                    raise Bad("not one whole frame")
+                data = text
+        except FileNotFoundError:
+            data = b""
+        except (zstandard.ZstdError, Bad):
+            res.found("unreadable", "form", len(out) + 1, file=name)
+        for line in data.split(b"\n")[:-1]:     # no newline: not a line yet
+            out.append((line, name, at))
+            at += len(line) + 1
+    return out
+
+
+def seq_of(line):
+    try:
+        return int(json.loads(line)["seq"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def differ(have, want, where, seqs):
+    """(kind, index, how many) of the first place where `have` differs from
+    `want`; where(x) is the index of x in `want`, or None."""
+    for i, h in enumerate(have[:len(want)]):
+        if h == want[i]:
+            continue
+        k, after = where(h), have[i + 1:i + 2]
+        if k is None and after == [want[i]]:
+            return "inserted", i, 1
+        if k is None and ((i + 1 < len(want) and after == [want[i + 1]]) or
+                          (seqs[i] or 0) <= i + 1):
+            return "edited", i, 1
+        if k is not None and k < i:
+            return "duplicated", i, 1
+        if want[i] in have[i + 1:]:
+            return "swapped", i, 1
+        return "deleted", i, (k or seqs[i] - 1) - i
+    if len(have) < len(want):
+        return "cut_tail", len(have), len(want) - len(have)
+    return None
+
+
+def verify(top, keys, old=(), first=1):
+    """A Result.  keys: texts; old: paths of checkpoints kept elsewhere;
+    first: the oldest record that has to be there (pruned archives)."""
+    res, log = Result(), os.path.join(top, "log")
+    trees = signed_trees(log, keys, res)
+    size = max(trees, default=0)
+    lines = journal(top, res)
+    base = first - 1
+    if first > 1 and lines:
+        base = min(base, (seq_of(lines[0][0]) or 1) - 1)
+    leaves = tile_hashes(log, max(size, base))
+    have = leaves[:base] + [leaf(x[0]) for x in lines]
+    lines = [(None, None, None)] * len(leaves[:base]) + lines
+    seqs = list(range(1, base + 1)) + [seq_of(x[0]) for x in lines[base:]]
+    tree, n = Tree(have), len(have)
+
+    def at(kind, by, i, count=1):
+        line = lines[i] if i < n else (None, None, None)
+        res.found("cut_head" if kind == "deleted" and i == base else kind, by,
+                  i + 1, i + count, line[1], line[2])
+
+    wrong = [s for s in sorted(trees) if s <= n and tree.root(s) != trees[s]]
+    form = differ(seqs, range(1, n + 1),
+                  lambda s: s - 1 if s and s > 0 else None, seqs)
+    if size and len(leaves) >= size and Tree(leaves).root(size) == trees[size]:
+        d = differ(have, leaves[:size],
+                   {h: i for i, h in enumerate(leaves[:size])}.get, seqs)
+        if d:                           # the tiles are signed: name it by them
+            at(d[0], "key", *d[1:])
+        for s in wrong if not d else ():
+            res.found("checkpoint", "key", file="log/checkpoints/%d" % s)
+    elif wrong or n < size:             # between the last good tree and a bad
+        good = max((s for s in trees if s <= n and s < (wrong or [n + 1])[0]),
+                   default=0)
+        if form and good <= form[1] < (wrong or [size])[0]:
+            at(form[0], "key", *form[1:])
+        elif wrong:
+            res.found("changed", "key", good + 1, wrong[0])
+        else:
+            at("cut_tail", "key", n, size - n)
+    elif leaves[:n] != have[:len(leaves)]:
+        i = [a == b for a, b in zip(leaves, have)].index(False)
+        res.found("tile", "key", file="log/" + tile_path(0, i // 256))
+    if form and not any(f["seq"] for f in res.findings):
+        at(form[0], "form", *form[1:])
+    for path in old:
+        try:
+            s, root = checkpoint(read(path), keys)
+        except Bad:
+            res.found("checkpoint", "old", file=path)
+            continue
+        trees[s] = root
+        if s > n:
+            res.found("rolled_back", "old", n + 1, s)
+        elif tree.root(s) != root:
+            res.found("rewritten", "old", 1, s)
+        else:
+            size = max(size, s)
+    res.findings.sort(key=lambda f: f["seq"] or 0)
+    res.lines, res.size, res.uncovered = n, size, max(0, n - size)
+    res.code = 1 if res.findings else 0 if trees else 3
+    return res
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("dir", nargs="?")
+    p.add_argument("--key", action="append", required=True)
+    p.add_argument("--checkpoint", action="append", default=[])
+    p.add_argument("--from", dest="first", type=int, default=1)
+    p.add_argument("--proof")
+    p.add_argument("--record")
+    a = p.parse_args()
+    if (a.dir is None) == (a.proof is None):
+        p.error("give DIR or --proof FILE")
+    if a.proof:
+        try:
+            print("record %d is in the log (tree of %d)" % check_proof(
+                read(a.proof), a.key, read(a.record) if a.record else None))
+        except (Bad, ValueError) as e:
+            sys.exit("bad proof: %s" % e)
+        return 0
+    r = verify(a.dir, a.key, a.checkpoint, a.first)
+    for f in r.findings:
+        print("%(kind)s (by %(by)s): records %(seq)s to %(last)s, "
+              "%(file)s at %(offset)s" % f)
+    word = {0: "ok", 1: "damaged", 3: "unknown"}
+    for what, complete in (("integrity", False), ("completeness", True)):
+        code = r.code if r.code != 1 else int(r.bad(complete))
+        print("%s: %s" % (what, word[code]))
+    print("lines: %d\ncovered: %d\nuncovered: %d" % (r.lines, r.size,
+                                                     r.uncovered))
+    return r.code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
