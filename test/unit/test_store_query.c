@@ -262,7 +262,7 @@ static void
 pages_are_stable_under_inserts(void **state)
 {
 	static size_t want[NROWS * 2];
-	char cursor[QUERY_CURSOR_LEN];
+	char cursor[CURSOR_LEN];
 	struct query_result res;
 	struct query_args q;
 	size_t n, at;
@@ -294,35 +294,298 @@ pages_are_stable_under_inserts(void **state)
 static void
 cursors_nobody_made(void **state)
 {
-	char text[QUERY_CURSOR_LEN], bad[QUERY_CURSOR_LEN];
+	static const char *const bad_ones[] = { "x", "=", "AAAAAAAAAAAAAAAA",
+		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" };
+	struct cursor c = { 123456789, 42, 77, 9 }, d;
 	struct query_args q = no_filter(Q_AUDIT_PAGE);
 	uint8_t other[PROJECT_KEY_LEN] = { 1 };
+	char text[CURSOR_LEN + 1], bad[CURSOR_LEN + 1];
 	struct query_result res;
-	int64_t c, id;
 	unsigned i, k;
 
-	page_cursor_format(projector_key(p), 123456789, 42, text);
-	assert_int_equal(page_cursor_parse(text, projector_key(p), &c, &id), 0);
-	assert_int_equal(c, 123456789);
-	assert_int_equal(id, 42);
-	assert_int_equal(page_cursor_parse(text, other, &c, &id), -1);
-	for (i = 0; i < sizeof(text) - 1; i++)
+	cursor_format(&c, projector_key(p), Q_AUDIT_PAGE, text);
+	assert_int_equal(strlen(text), CURSOR_LEN - 1);
+	assert_int_equal(cursor_parse(text, projector_key(p), Q_AUDIT_PAGE, &d),
+	    0);
+	assert_int_equal(d.created, 123456789);
+	assert_int_equal(d.id, 42);
+	assert_int_equal(d.upto, 77);
+	assert_int_equal(d.skip, 9);
+	assert_int_equal(cursor_parse(text, other, Q_AUDIT_PAGE, &d), -1);
+	assert_int_equal(cursor_parse(text, projector_key(p), Q_AUDIT_EXPORT,
+			     &d),
+	    -1);
+	for (i = 0; i < CURSOR_LEN - 1; i++) {
 		for (k = 1; k < 127; k++) {
-			memcpy(bad, text, sizeof(bad));
+			memcpy(bad, text, CURSOR_LEN);
 			if (bad[i] == (char)k)
 				continue;
 			bad[i] = (char)k;
-			assert_int_equal(page_cursor_parse(bad,
-					     projector_key(p), &c, &id),
+			assert_int_equal(cursor_parse(bad, projector_key(p),
+					     Q_AUDIT_PAGE, &d),
 			    -1);
 		}
-	q.cursor = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+		memcpy(bad, text, CURSOR_LEN);
+		bad[i] = '\0';
+		assert_int_equal(cursor_parse(bad, projector_key(p),
+				     Q_AUDIT_PAGE, &d),
+		    -1);
+	}
+	memcpy(bad, text, CURSOR_LEN);
+	strcpy(bad + CURSOR_LEN - 1, "A");
+	assert_int_equal(cursor_parse(bad, projector_key(p), Q_AUDIT_PAGE, &d),
+	    -1);
+	for (i = 0; i < AX_NELEM(bad_ones); i++)
+		for (k = 0; k < 3; k++) {
+			q.query = k == 0 ? Q_AUDIT_PAGE :
+			    k == 1	 ? Q_AUDIT_EXPORT :
+					   Q_AUDIT_AFTER;
+			q.cursor = bad_ones[i];
+			query_run(db, p, &q, &res);
+			assert_int_equal(res.status, ROWS_BAD_CURSOR);
+			assert_int_equal(res.json.len, 0);
+		}
+}
+
+/* A cursor serves the query that gave it and no other. */
+static void
+cursors_are_not_mixed_up(void **state)
+{
+	static const enum query kinds[] = { Q_AUDIT_PAGE, Q_AUDIT_EXPORT,
+		Q_AUDIT_AFTER };
+	struct query_args q;
+	struct query_result res;
+	char cursor[CURSOR_LEN];
+	size_t i, k;
+
+	for (i = 0; i < AX_NELEM(kinds); i++) {
+		q = no_filter(kinds[i]);
+		query_run(db, p, &q, &res);
+		assert_int_equal(res.status, ROWS_OK);
+		assert_true(res.next_cursor[0] != '\0');
+		memcpy(cursor, res.next_cursor, sizeof(cursor));
+		buf_free(&res.json);
+		for (k = 0; k < AX_NELEM(kinds); k++) {
+			q = no_filter(kinds[k]);
+			q.cursor = cursor;
+			query_run(db, p, &q, &res);
+			assert_int_equal(res.status,
+			    i == k && kinds[i] != Q_AUDIT_AFTER ?
+				ROWS_OK :
+				ROWS_BAD_CURSOR);
+			buf_free(&res.json);
+		}
+	}
+}
+
+/* ---- whole entries ---- */
+
+static const char *const whole_keys[] = { "id", "seq", "node", "action",
+	"decision", "risk_score", "reason", "context", "created_at", "kind",
+	"actor", "request_id", "permit" };
+
+/* All keys, in their order, and the row's own values. */
+static void
+check_whole(const json_t *e, size_t at)
+{
+	const struct row *r = &rows[at];
+	const char *key;
+	char ts[AX_TS_LEN];
+	size_t i = 0;
+	json_t *v;
+
+	json_object_foreach((json_t *)e, key, v) {
+		assert_true(i < AX_NELEM(whole_keys));
+		assert_string_equal(key, whole_keys[i++]);
+	}
+	assert_int_equal(i, AX_NELEM(whole_keys));
+	assert_int_equal(num(e, "seq"), at + 1);
+	assert_int_equal(num(e, "id"), at + 1);
+	assert_int_equal(num(e, "permit"), at + 1);
+	assert_int_equal(num(e, "risk_score"), r->risk);
+	assert_string_equal(json_string_value(json_object_get(e, "action")),
+	    r->action);
+	assert_string_equal(json_string_value(json_object_get(e, "reason")),
+	    "low \"risk\" \u00e9");
+	ax_ts_format(r->us, ts);
+	assert_string_equal(json_string_value(json_object_get(e, "created_at")),
+	    ts);
+	v = json_object_get(e, "context");
+	assert_string_equal(json_string_value(json_object_get(v, "operation")),
+	    "exists");
+}
+
+static void
+one_entry(void **state)
+{
+	static const uint64_t none[] = { 0, NROWS * 2 + 1, UINT64_C(1) << 40,
+		(UINT64_C(1) << 40) + 1, INT64_MAX, UINT64_MAX };
+	struct query_args q = no_filter(Q_AUDIT_ONE);
+	struct query_result res;
+	json_t *j;
+	size_t i;
+
+	for (i = 0; i < nrows; i += 1 + rnd(100)) {
+		q.from = i + 1;
+		j = run(&q, &res);
+		check_whole(j, i);
+		json_decref(j);
+	}
+	for (i = 0; i < AX_NELEM(none); i++) {
+		q.from = none[i];
+		query_run(db, p, &q, &res);
+		assert_int_equal(res.status, ROWS_NOT_FOUND);
+		assert_int_equal(res.json.len, 0);
+	}
+}
+
+/* Takes the lines of a text; row want[*at] and those behind it. */
+static size_t
+check_lines(struct buf *b, const size_t *want, size_t n)
+{
+	char start[64], *nl, *line = b->d;
+	json_error_t err;
+	size_t i = 0;
+	json_t *j;
+
+	while (line < b->d + b->len) {
+		nl = memchr(line, '\n', (size_t)(b->d + b->len - line));
+		assert_non_null(nl);
+		assert_true(i < n);
+		(void)snprintf(start, sizeof(start),
+		    "{\"id\": %zu, \"seq\": %zu, ", want[i] + 1, want[i] + 1);
+		assert_memory_equal(line, start, strlen(start));
+		j = json_loadb(line, (size_t)(nl - line),
+		    JSON_REJECT_DUPLICATES, &err);
+		assert_non_null(j);
+		check_whole(j, want[i++]);
+		json_decref(j);
+		line = nl + 1;
+	}
+	buf_free(b);
+	return (i);
+}
+
+/* A pass holds what was there when it began, whatever comes meanwhile. */
+static void
+an_export_is_one_stable_pass(void **state)
+{
+	static size_t want[NROWS * 2];
+	char cursor[CURSOR_LEN];
+	struct query_result res;
+	struct query_args q;
+	size_t n, at;
+	int i;
+
+	for (i = 0; i < 30; i++) {
+		q = i == 0 ? no_filter(Q_AUDIT_EXPORT) :
+			     random_filter(Q_AUDIT_EXPORT);
+		q.limit = (uint16_t)(1 + rnd(1000));
+		q.offset = rnd(2) == 0 ? rnd(200) : 0;
+		n = brute(&q, want);
+		at = q.offset < n ? q.offset : n;
+		for (;;) {
+			query_run(db, p, &q, &res);
+			assert_int_equal(res.status, ROWS_OK);
+			at += check_lines(&res.json, want + at, n - at);
+			if (res.next_cursor[0] == '\0')
+				break;
+			memcpy(cursor, res.next_cursor, sizeof(cursor));
+			q.cursor = cursor;
+			if (i < 5 && nrows + 60 < NROWS * 2)
+				add_rows(60); /* some with older times */
+		}
+		assert_int_equal(at, n);
+	}
+}
+
+static void
+an_export_passes_over_any_offset(void **state)
+{
+	struct query_args q = no_filter(Q_AUDIT_EXPORT);
+	char cursor[CURSOR_LEN];
+	struct query_result res;
+	struct cursor c;
+
+	q.offset = UINT32_MAX;
 	query_run(db, p, &q, &res);
-	assert_int_equal(res.status, ROWS_BAD_CURSOR);
-	q.cursor = "x";
+	assert_int_equal(res.status, ROWS_OK);
+	assert_int_equal(res.json.len, 0);
+	assert_string_equal(res.next_cursor, ""); /* fewer rows than that */
+	/* as if there were many: what is left to pass over is in the cursor */
+	c = (struct cursor){ INT64_MAX, INT64_MAX, 10, 3 };
+	cursor_format(&c, projector_key(p), Q_AUDIT_EXPORT, cursor);
+	q.cursor = cursor;
 	query_run(db, p, &q, &res);
-	assert_int_equal(res.status, ROWS_BAD_CURSOR);
+	assert_int_equal(res.status, ROWS_OK);
+	assert_non_null(strstr(buf_str(&res.json), "\"seq\": "));
 	buf_free(&res.json);
+}
+
+/* A copy of the database that is older than the pass: not less, but later. */
+static void
+a_cursor_from_the_future_waits(void **state)
+{
+	struct query_args q = no_filter(Q_AUDIT_PAGE);
+	struct cursor c = { INT64_MAX, INT64_MAX, nrows + 1, 0 };
+	char cursor[CURSOR_LEN];
+	struct query_result res;
+
+	cursor_format(&c, projector_key(p), Q_AUDIT_PAGE, cursor);
+	q.cursor = cursor;
+	query_run(db, p, &q, &res);
+	assert_int_equal(res.status, ROWS_UNAVAILABLE);
+	assert_string_equal(res.next_cursor, "");
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+
+	return (x < y ? -1 : x > y);
+}
+
+static void
+following_sees_each_once(void **state)
+{
+	static size_t want[NROWS * 2];
+	struct query_result res;
+	struct query_args q;
+	uint64_t before;
+	size_t n, at;
+	int i;
+
+	for (i = 0; i < 60; i++) {
+		q = i == 0 ? no_filter(Q_AUDIT_AFTER) :
+			     random_filter(Q_AUDIT_AFTER);
+		q.limit = (uint16_t)(1 + rnd(300));
+		n = brute(&q, want);
+		qsort(want, n, sizeof(*want), by_number);
+		for (at = 0; q.from < nrows;) {
+			before = q.from;
+			query_run(db, p, &q, &res);
+			assert_int_equal(res.status, ROWS_OK);
+			at += check_lines(&res.json, want + at, n - at);
+			q.from = strtoull(res.next_cursor, NULL, 10);
+			assert_true(q.from > before && q.from <= nrows);
+			if (i == 0 && nrows + 100 < NROWS * 2)
+				add_rows(10);
+			if (i == 0)
+				n = brute(&q, want);
+			if (i == 0)
+				qsort(want, n, sizeof(*want), by_number);
+		}
+		assert_int_equal(at, n);
+		query_run(db, p, &q, &res); /* nothing new */
+		assert_int_equal(res.json.len, 0);
+		assert_int_equal(strtoull(res.next_cursor, NULL, 10), q.from);
+		q.from = UINT64_MAX;
+		query_run(db, p, &q, &res);
+		assert_int_equal(res.json.len, 0);
+		assert_string_equal(res.next_cursor, "18446744073709551615");
+	}
 }
 
 /* ---- counts ---- */
@@ -460,6 +723,12 @@ main(void)
 		cmocka_unit_test(pages_are_exact),
 		cmocka_unit_test(pages_are_stable_under_inserts),
 		cmocka_unit_test(cursors_nobody_made),
+		cmocka_unit_test(cursors_are_not_mixed_up),
+		cmocka_unit_test(one_entry),
+		cmocka_unit_test(an_export_is_one_stable_pass),
+		cmocka_unit_test(an_export_passes_over_any_offset),
+		cmocka_unit_test(a_cursor_from_the_future_waits),
+		cmocka_unit_test(following_sees_each_once),
 		cmocka_unit_test(summaries_are_exact),
 		cmocka_unit_test(lists_are_sorted_and_exact),
 		cmocka_unit_test(an_empty_database_answers),

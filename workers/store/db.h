@@ -31,7 +31,9 @@ enum db_query {
 	DBQ_MARK_GET,	 /* > segment, offset, seq, leaf, skipped, key */
 	DBQ_MARK_PUT,	 /* segment, offset, seq, leaf, skipped, key */
 	DBQ_ROW_PUT,	 /* see project.c */
-	DBQ_ROW_GET,	 /* id > the columns of the API's entry */
+	DBQ_ROW_BRIEF,	 /* id > the columns of an entry, see entry.c */
+	DBQ_ROW_WHOLE,	 /* id > the same and context */
+	DBQ_ROW_AFTER,	 /* above id, up to id > id, class, created_at */
 	DBQ_CLASS_ALL,	 /* > id, action, decision, risk_score */
 	DBQ_CLASS_PUT,	 /* id, action, decision, risk_score */
 	DBQ_NODE_ALL,	 /* > id, name */
@@ -40,9 +42,9 @@ enum db_query {
 	DBQ_ROLLUP_SUM,	 /* span, from, below > class, n, latest */
 	DBQ_RANGE_SUM,	 /* class, from, below > n, latest */
 	DBQ_SKILL_PUT,	 /* name, enabled, at */
-	DBQ_PAGE_TIME,	 /* newest, oldest, tie, id, limit > created_at, id */
-	DBQ_PAGE_CLASS,	 /* the same, class */
-	DBQ_WIPE_AUDIT,	 /* n: deletes so many rows */
+	DBQ_PAGE_TIME, /* newest, oldest, tie, id, seq, limit > created_at, id */
+	DBQ_PAGE_CLASS, /* the same, class */
+	DBQ_WIPE_AUDIT, /* n: deletes so many rows */
 	DBQ_WIPE_CLASS,
 	DBQ_WIPE_NODE,
 	DBQ_WIPE_ROLLUP,

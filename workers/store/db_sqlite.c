@@ -27,12 +27,23 @@ struct lite {
 /*
  * Keys of pages: newest first by (created_at, id). The bound is written as a
  * range on created_at plus a filter on its ties, which both engines turn into
- * one walk down an index; a row comparison would not be.
+ * one walk down an index; a row comparison would not be. The seq is part of
+ * the id (PROJECT_SEQ_MASK).
  */
 #define PAGE_BOUND                               \
 	" created_at <= ?1 AND created_at >= ?2" \
 	" AND (created_at < ?3 OR id < ?4)"      \
-	" ORDER BY created_at DESC, id DESC LIMIT ?5"
+	" AND id & 0xffffffffff <= ?5"           \
+	" ORDER BY created_at DESC, id DESC LIMIT ?6"
+
+/* The columns of an entry, in the order of entry.c. */
+#define ENTRY                                                       \
+	"a.id, a.seq, n.name, a.kind, a.action, a.decision,"        \
+	" a.risk_score, a.reason, a.actor, a.request_id, a.permit," \
+	" a.created_at"
+#define ENTRY_FROM                                       \
+	" FROM ah_audit_log a LEFT JOIN ah_audit_node n" \
+	" ON n.id = a.node WHERE a.id = ?1"
 
 /* Milliseconds since 1970 by the database's clock. */
 #define NOW_MS "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
@@ -54,18 +65,18 @@ static const char *const texts[DBQ_MAX] = {
 	    " VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)"
 	    " ON CONFLICT (id) DO UPDATE SET segment = excluded.segment,"
 	    " offset = excluded.offset, seq = excluded.seq,"
-	    " leaf = excluded.leaf, skipped = excluded.skipped",
+	    " leaf = excluded.leaf, skipped = excluded.skipped,"
+	    " cursor_key = excluded.cursor_key",
 	[DBQ_ROW_PUT] =
 	    "INSERT INTO ah_audit_log (id, node, seq, kind, actor, request_id,"
 	    " permit, action, decision, risk_score, reason, context,"
 	    " created_at, class)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
 	    " ?14)",
-	[DBQ_ROW_GET] =
-	    "SELECT a.id, a.seq, n.name, a.kind, a.action, a.decision,"
-	    " a.risk_score, a.reason, a.actor, a.request_id, a.permit,"
-	    " a.created_at FROM ah_audit_log a"
-	    " LEFT JOIN ah_audit_node n ON n.id = a.node WHERE a.id = ?1",
+	[DBQ_ROW_BRIEF] = "SELECT " ENTRY ENTRY_FROM,
+	[DBQ_ROW_WHOLE] = "SELECT " ENTRY ", a.context" ENTRY_FROM,
+	[DBQ_ROW_AFTER] = "SELECT id, class, created_at FROM ah_audit_log"
+			  " WHERE id > ?1 AND id <= ?2 ORDER BY id",
 	[DBQ_CLASS_ALL] =
 	    "SELECT id, action, decision, risk_score FROM ah_audit_class"
 	    " ORDER BY id",
@@ -92,7 +103,7 @@ static const char *const texts[DBQ_MAX] = {
 	[DBQ_PAGE_TIME] =
 	    "SELECT created_at, id FROM ah_audit_log WHERE" PAGE_BOUND,
 	[DBQ_PAGE_CLASS] =
-	    "SELECT created_at, id FROM ah_audit_log WHERE class = ?6 AND" PAGE_BOUND,
+	    "SELECT created_at, id FROM ah_audit_log WHERE class = ?7 AND" PAGE_BOUND,
 	[DBQ_WIPE_AUDIT] =
 	    "DELETE FROM ah_audit_log WHERE id IN"
 	    " (SELECT id FROM ah_audit_log ORDER BY id LIMIT ?1)",

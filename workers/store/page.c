@@ -6,12 +6,8 @@
  * more than one that most do. It must never look at a row that is neither
  * skipped by the offset nor shown.
  */
-#include <openssl/crypto.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "common/jw.h"
-#include "common/log.h"
 #include "common/util.h"
 #include "workers/store/query.h"
 
@@ -19,6 +15,13 @@
 
 struct key {
 	int64_t created, id;
+};
+
+/* What is left of a pass: keys in the range, older than below, up to a seq. */
+struct span {
+	struct time_range range;
+	struct key below;
+	uint64_t upto;
 };
 
 /* One class's keys, newest first, a chunk at a time. */
@@ -30,86 +33,10 @@ struct walk {
 
 struct merge {
 	struct db *db;
-	struct time_range range;
+	struct span span; /* below is the walk's own */
 	struct walk *heap;
 	size_t n;
 };
-
-/* ---- cursors: base64url(created, id, 8 bytes of SHA-256 with the key) ---- */
-
-static const char b64[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-#define CURSOR_BYTES 24 /* encodes to exactly 32 characters */
-
-static void
-cursor_pack(const uint8_t *key, struct key k, uint8_t out[CURSOR_BYTES])
-{
-	uint8_t in[PROJECT_KEY_LEN + 16], hash[32];
-	unsigned i;
-
-	for (i = 0; i < 8; i++) {
-		out[i] = (uint8_t)((uint64_t)k.created >> (56 - 8 * i));
-		out[8 + i] = (uint8_t)((uint64_t)k.id >> (56 - 8 * i));
-	}
-	memcpy(in, key, PROJECT_KEY_LEN);
-	memcpy(in + PROJECT_KEY_LEN, out, 16);
-	ax_sha256(in, sizeof(in), hash);
-	memcpy(out + 16, hash, 8);
-}
-
-void
-page_cursor_format(const uint8_t *key, int64_t created, int64_t id,
-    char out[QUERY_CURSOR_LEN])
-{
-	uint8_t raw[CURSOR_BYTES];
-	uint32_t v;
-	unsigned i;
-
-	cursor_pack(key, (struct key){ created, id }, raw);
-	for (i = 0; i < CURSOR_BYTES / 3; i++) {
-		v = (uint32_t)raw[3 * i] << 16 | (uint32_t)raw[3 * i + 1] << 8 |
-		    raw[3 * i + 2];
-		out[4 * i] = b64[v >> 18];
-		out[4 * i + 1] = b64[v >> 12 & 63];
-		out[4 * i + 2] = b64[v >> 6 & 63];
-		out[4 * i + 3] = b64[v & 63];
-	}
-	out[4 * i] = '\0';
-}
-
-int
-page_cursor_parse(const char *text, const uint8_t *key, int64_t *created,
-    int64_t *id)
-{
-	uint8_t raw[CURSOR_BYTES], want[CURSOR_BYTES];
-	uint64_t c = 0, d = 0;
-	uint32_t v = 0;
-	const char *at;
-	unsigned i;
-
-	if (strlen(text) != QUERY_CURSOR_LEN - 1)
-		return (-1);
-	for (i = 0; i < QUERY_CURSOR_LEN - 1; i++) {
-		if ((at = strchr(b64, text[i])) == NULL)
-			return (-1);
-		v = v << 6 | (uint32_t)(at - b64);
-		if (i % 4 == 3) {
-			raw[i / 4 * 3] = (uint8_t)(v >> 16);
-			raw[i / 4 * 3 + 1] = (uint8_t)(v >> 8);
-			raw[i / 4 * 3 + 2] = (uint8_t)v;
-			v = 0;
-		}
-	}
-	for (i = 0; i < 8; i++) {
-		c = c << 8 | raw[i];
-		d = d << 8 | raw[8 + i];
-	}
-	*created = (int64_t)c;
-	*id = (int64_t)d;
-	cursor_pack(key, (struct key){ *created, *id }, want);
-	return (CRYPTO_memcmp(raw, want, sizeof(raw)) == 0 ? 0 : -1);
-}
 
 /* ---- walking ---- */
 
@@ -120,37 +47,38 @@ newer(struct key a, struct key b)
 	    a.created > b.created || (a.created == b.created && a.id > b.id));
 }
 
-/* Binds the part that both kinds of walk share: keys older than `below`. */
+/* Binds the part that both kinds of walk share. */
 static struct db_stmt *
-walk_query(struct db *db, enum db_query q, struct time_range r,
-    struct key below, int64_t limit)
+walk_query(struct db *db, enum db_query q, const struct span *s, int64_t limit)
 {
 	struct db_stmt *st = db_query(db, q);
-	int64_t newest = r.below - 1;
+	int64_t newest = s->range.below - 1;
 
 	if (st == NULL)
 		return (NULL);
-	if (below.created < newest)
-		newest = below.created;
+	if (s->below.created < newest)
+		newest = s->below.created;
 	db_bind_int(st, 1, newest);
-	db_bind_int(st, 2, r.from);
-	db_bind_int(st, 3, below.created);
-	db_bind_int(st, 4, below.id);
-	db_bind_int(st, 5, limit);
+	db_bind_int(st, 2, s->range.from);
+	db_bind_int(st, 3, s->below.created);
+	db_bind_int(st, 4, s->below.id);
+	db_bind_int(st, 5, (int64_t)s->upto);
+	db_bind_int(st, 6, limit);
 	return (st);
 }
 
 static enum db_rc
 walk_fill(struct merge *m, struct walk *k, struct key below)
 {
+	struct span s = m->span;
 	struct db_stmt *st;
 	enum db_rc rc;
 
 	k->at = k->n = 0;
-	st = walk_query(m->db, DBQ_PAGE_CLASS, m->range, below, CHUNK);
-	if (st == NULL)
+	s.below = below;
+	if ((st = walk_query(m->db, DBQ_PAGE_CLASS, &s, CHUNK)) == NULL)
 		return (DB_ERROR);
-	db_bind_int(st, 6, k->class);
+	db_bind_int(st, 7, k->class);
 	while ((rc = db_step(st)) == DB_ROW && k->n < CHUNK) {
 		k->key[k->n].created = db_col_int(st, 0);
 		k->key[k->n++].id = db_col_int(st, 1);
@@ -184,7 +112,7 @@ sift_down(struct merge *m, size_t i)
 }
 
 static enum db_rc
-merge_start(struct merge *m, const struct class_set *set, struct key below)
+merge_start(struct merge *m, const struct class_set *set)
 {
 	enum db_rc rc;
 	size_t i;
@@ -196,7 +124,7 @@ merge_start(struct merge *m, const struct class_set *set, struct key below)
 		if (!set->in[i])
 			continue;
 		m->heap[m->n].class = (int64_t)i + 1;
-		if ((rc = walk_fill(m, &m->heap[m->n], below)) != DB_OK)
+		if ((rc = walk_fill(m, &m->heap[m->n], m->span.below)) != DB_OK)
 			return (rc);
 		if (m->heap[m->n].n > 0)
 			m->n++;
@@ -232,14 +160,14 @@ merge_next(struct merge *m, struct key *out)
 
 /* Up to `want` keys behind `skip` others; *n of them. */
 static enum db_rc
-keys_merged(struct db *db, const struct class_set *set, struct time_range r,
-    struct key below, size_t skip, size_t want, struct key *out, size_t *n)
+keys_merged(const struct question *qu, const struct span *s, size_t skip,
+    size_t want, struct key *out, size_t *n)
 {
-	struct merge m = { .db = db, .range = r };
+	struct merge m = { .db = qu->db, .span = *s };
 	enum db_rc rc;
 	struct key k;
 
-	rc = merge_start(&m, set, below);
+	rc = merge_start(&m, &qu->set);
 	while (
 	    rc == DB_OK && *n < want && (rc = merge_next(&m, &k)) == DB_ROW) {
 		rc = DB_OK;
@@ -255,13 +183,13 @@ keys_merged(struct db *db, const struct class_set *set, struct time_range r,
 }
 
 static enum db_rc
-keys_by_time(struct db *db, struct time_range r, struct key below, size_t skip,
+keys_by_time(const struct question *qu, const struct span *s, size_t skip,
     size_t want, struct key *out, size_t *n)
 {
 	struct db_stmt *st;
 	enum db_rc rc;
 
-	st = walk_query(db, DBQ_PAGE_TIME, r, below, (int64_t)(skip + want));
+	st = walk_query(qu->db, DBQ_PAGE_TIME, s, (int64_t)(skip + want));
 	if (st == NULL)
 		return (DB_ERROR);
 	while ((rc = db_step(st)) == DB_ROW) {
@@ -275,102 +203,110 @@ keys_by_time(struct db *db, struct time_range r, struct key below, size_t skip,
 	return (rc);
 }
 
-/* ---- the answer ---- */
+static enum db_rc
+keys_find(const struct question *qu, const struct cursor *at, size_t skip,
+    size_t want, struct key *out, size_t *n)
+{
+	struct span s = { .range = qu->range,
+		.below = { at->created, at->id },
+		.upto = at->upto };
+
+	*n = 0;
+	if (qu->set.count == qu->set.n)
+		return (keys_by_time(qu, &s, skip, want, out, n));
+	return (keys_merged(qu, &s, skip, want, out, n));
+}
+
+/* ---- the pass ---- */
+
+/* Where the pass begins or goes on. */
+static enum rows_status
+pass_at(const struct question *qu, struct cursor *at)
+{
+	const struct query_args *q = qu->args;
+	uint64_t seq = projector_mark(qu->proj)->seq;
+
+	if (q->cursor == NULL || *q->cursor == '\0') {
+		*at = (struct cursor){ INT64_MAX, INT64_MAX, seq, q->offset };
+		return (ROWS_OK);
+	}
+	if (cursor_parse(q->cursor, projector_key(qu->proj), q->query, at) ==
+	    -1)
+		return (ROWS_BAD_CURSOR);
+	if (q->query == Q_AUDIT_PAGE)
+		at->skip = q->offset;
+	/* An older copy of the database, which has yet to catch up. */
+	return (at->upto > seq ? ROWS_UNAVAILABLE : ROWS_OK);
+}
 
 static void
-put_text(struct jw *w, const char *key, struct db_stmt *st, int col)
+pass_goes_on(const struct question *qu, struct cursor *at, struct key last,
+    uint32_t skip, struct query_result *res)
 {
-	const char *s;
+	at->created = last.created;
+	at->id = last.id;
+	at->skip = skip;
+	cursor_format(at, projector_key(qu->proj), qu->args->query,
+	    res->next_cursor);
+}
+
+/* An offset too large for one answer: passed over in several. */
+static enum db_rc
+pass_over(const struct question *qu, struct cursor *at,
+    struct query_result *res)
+{
+	struct key last;
+	enum db_rc rc;
 	size_t n;
 
-	jw_key(w, key);
-	if ((s = db_col_text(st, col, &n)) == NULL)
-		jw_null(w);
-	else
-		jw_strn(w, s, n);
+	rc = keys_find(qu, at, QUERY_OFFSET_MAX - 1, 1, &last, &n);
+	if (rc == DB_OK && n == 1)
+		pass_goes_on(qu, at, last, at->skip - QUERY_OFFSET_MAX, res);
+	return (rc);
 }
 
-static void
-put_entry(struct jw *w, struct db_stmt *st)
-{
-	char ts[AX_TS_LEN];
-
-	jw_obj(w);
-	jw_kint(w, "id", db_col_int(st, 0));
-	jw_kint(w, "seq", db_col_int(st, 1));
-	put_text(w, "node", st, 2);
-	put_text(w, "kind", st, 3);
-	put_text(w, "action", st, 4);
-	put_text(w, "decision", st, 5);
-	jw_kint(w, "risk_score", db_col_int(st, 6));
-	put_text(w, "reason", st, 7);
-	put_text(w, "actor", st, 8);
-	put_text(w, "request_id", st, 9);
-	if (db_col_text(st, 10, NULL) == NULL)
-		jw_knull(w, "permit");
-	else
-		jw_kint(w, "permit", db_col_int(st, 10));
-	ax_ts_format((uint64_t)db_col_int(st, 11), ts);
-	jw_kstr(w, "created_at", ts);
-	jw_obj_end(w);
-}
-
-/* Writes the rows of `key`; *shown of n fitted. */
 static enum db_rc
-put_rows(struct db *db, const struct key *key, size_t n, struct buf *b,
-    size_t *shown)
+pass_show(const struct question *qu, struct cursor *at, struct key *key,
+    int64_t *id, size_t limit, struct query_result *res)
 {
-	struct db_stmt *st;
-	struct jw w;
+	bool page = qu->args->query == Q_AUDIT_PAGE;
+	size_t n, i, shown;
 	enum db_rc rc;
-	size_t i;
 
-	jw_init(&w, b, false);
-	jw_arr(&w);
-	for (i = 0; i < n && b->len < QUERY_JSON_MAX; i++) {
-		if ((st = db_query(db, DBQ_ROW_GET)) == NULL)
-			return (DB_ERROR);
-		db_bind_int(st, 1, key[i].id);
-		if ((rc = db_step(st)) != DB_ROW)
-			return (rc == DB_OK ? DB_ERROR : rc);
-		put_entry(&w, st);
-		db_reset(st);
-	}
-	jw_arr_end(&w);
-	*shown = i;
-	return (DB_OK);
+	/* One key more than shown tells whether another page follows. */
+	if ((rc = keys_find(qu, at, at->skip, limit + 1, key, &n)) != DB_OK)
+		return (rc);
+	for (i = 0; i < n; i++)
+		id[i] = key[i].id;
+	rc = entries_put(qu->db, page ? ENTRY_BRIEF : ENTRY_WHOLE, id,
+	    n < limit ? n : limit, page ? QUERY_JSON_MAX : QUERY_TEXT_MAX,
+	    &res->json, &shown);
+	if (rc == DB_OK && shown < n && shown > 0)
+		pass_goes_on(qu, at, key[shown - 1], 0, res);
+	return (rc);
 }
 
 enum db_rc
-page_run(struct db *db, const struct projector *p, const struct query_args *q,
-    const struct class_set *set, struct time_range r, struct query_result *res)
+page_run(const struct question *qu, struct query_result *res)
 {
-	struct key below = { INT64_MAX, INT64_MAX }, *key;
+	const struct query_args *q = qu->args;
 	size_t limit = q->limit < QUERY_LIMIT_MAX ? q->limit : QUERY_LIMIT_MAX;
-	size_t skip = q->offset < QUERY_OFFSET_MAX ? q->offset :
-						     QUERY_OFFSET_MAX;
-	size_t n = 0, shown;
-	enum db_rc rc;
+	enum db_rc rc = DB_ERROR;
+	struct cursor at;
+	struct key *key;
+	int64_t *id;
 
-	if (q->cursor != NULL && *q->cursor != '\0' &&
-	    page_cursor_parse(q->cursor, projector_key(p), &below.created,
-		&below.id) == -1) {
-		res->status = ROWS_BAD_CURSOR;
+	if ((res->status = pass_at(qu, &at)) != ROWS_OK)
 		return (DB_OK);
-	}
-	/* One key more than shown tells whether another page follows. */
-	if ((key = calloc(limit + 1, sizeof(*key))) == NULL)
-		return (DB_ERROR);
-	if (set->count == set->n)
-		rc = keys_by_time(db, r, below, skip, limit + 1, key, &n);
-	else
-		rc = keys_merged(db, set, r, below, skip, limit + 1, key, &n);
-	if (rc == DB_OK)
-		rc = put_rows(db, key, n < limit ? n : limit, &res->json,
-		    &shown);
-	if (rc == DB_OK && shown < n && shown > 0)
-		page_cursor_format(projector_key(p), key[shown - 1].created,
-		    key[shown - 1].id, res->next_cursor);
+	if (at.skip > QUERY_OFFSET_MAX && q->query == Q_AUDIT_EXPORT)
+		return (pass_over(qu, &at, res));
+	if (at.skip > QUERY_OFFSET_MAX)
+		at.skip = QUERY_OFFSET_MAX;
+	key = calloc(limit + 1, sizeof(*key));
+	id = calloc(limit + 1, sizeof(*id));
+	if (key != NULL && id != NULL)
+		rc = pass_show(qu, &at, key, id, limit, res);
 	free(key);
+	free(id);
 	return (rc);
 }

@@ -14,7 +14,6 @@
 #include "workers/store/record.h"
 #include "workers/store/rollup.h"
 
-#define NODE_SHIFT 40 /* id = node << 40 | seq; node 0: id is the seq */
 #define NODE_MAX   (1 << 12)
 #define WIPE_CHUNK 10000 /* rows deleted in one transaction */
 
@@ -167,7 +166,7 @@ row_put(struct projector *p, const struct record *r, int64_t node,
 
 	if (st == NULL)
 		return (DB_ERROR);
-	db_bind_int(st, 1, node << NODE_SHIFT | (int64_t)r->seq);
+	db_bind_int(st, 1, node << PROJECT_NODE_SHIFT | (int64_t)r->seq);
 	db_bind_int(st, 2, node);
 	db_bind_int(st, 3, (int64_t)r->seq);
 	bind_slice(st, 4, r->kind);
@@ -340,6 +339,7 @@ projector_reset(struct projector *p, bool *done)
 	if ((rc = projector_begin(p)) != DB_OK)
 		return (rc);
 	p->next = zero;
+	ax_random(p->key, sizeof(p->key)); /* of another journal's rows */
 	if ((rc = wipe_tables(p, done)) != DB_OK) {
 		projector_rollback(p);
 		return (rc);

@@ -14,6 +14,10 @@
  */
 #define PROJECT_BATCH_MAX 4096 /* lines in one transaction */
 
+/* A row's id is node << 40 | seq; node 0: the id is the seq. */
+#define PROJECT_NODE_SHIFT 40
+#define PROJECT_SEQ_MASK   ((UINT64_C(1) << PROJECT_NODE_SHIFT) - 1)
+
 /* How far the journal was applied. */
 struct mark {
 	uint64_t segment;
@@ -36,7 +40,8 @@ void projector_free(struct projector *);
 /* The mark as committed. */
 const struct mark *projector_mark(const struct projector *);
 const struct classes *projector_classes(const struct projector *);
-/* Random, made with the database: signs cursors. PROJECT_KEY_LEN bytes. */
+/* Random, made with the database and at every reset: signs cursors.
+ * PROJECT_KEY_LEN bytes. */
 const uint8_t *projector_key(const struct projector *);
 
 enum db_rc projector_begin(struct projector *);

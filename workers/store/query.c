@@ -65,8 +65,9 @@ range_make(const struct query_args *q)
 {
 	struct time_range r = { INT64_MIN, INT64_MAX };
 
-	if (q->after_us > 0 && q->after_us <= INT64_MAX)
-		r.from = (int64_t)q->after_us;
+	if (q->after_us > 0)
+		r.from = q->after_us < INT64_MAX ? (int64_t)q->after_us :
+						   INT64_MAX;
 	if (q->before_us > 0 && q->before_us < INT64_MAX)
 		r.below = (int64_t)q->before_us + 1;
 	return (r);
@@ -311,22 +312,21 @@ put_list(struct jw *w, const char *key, const struct named *v, size_t n)
 }
 
 static enum db_rc
-count_run(struct db *db, const struct projector *p, const struct query_args *q,
-    const struct class_set *set, struct time_range r, struct query_result *res)
+count_run(const struct question *qu, struct query_result *res)
 {
-	const struct classes *c = projector_classes(p);
+	const struct classes *c = projector_classes(qu->proj);
 	struct tally *t = calloc(c->n + 1, sizeof(*t));
 	struct named *v = calloc(c->n + 1, sizeof(*v));
 	enum db_rc rc = DB_ERROR;
 	struct jw w;
 
 	if (t == NULL || v == NULL ||
-	    (rc = count_range(db, set, r, t)) != DB_OK)
+	    (rc = count_range(qu->db, &qu->set, qu->range, t)) != DB_OK)
 		goto done;
 	jw_init(&w, &res->json, false);
-	if (q->query == Q_AUDIT_SUMMARY)
+	if (qu->args->query == Q_AUDIT_SUMMARY)
 		put_summary(&w, c, t, v);
-	else if (q->query == Q_AUDIT_ACTIONS)
+	else if (qu->args->query == Q_AUDIT_ACTIONS)
 		put_list(&w, "action", v, group(c, t, true, v));
 	else
 		put_list(&w, "decision", v, group(c, t, false, v));
@@ -336,22 +336,28 @@ done:
 	return (rc);
 }
 
+static enum db_rc (*const runs[Q_MAX])(const struct question *,
+    struct query_result *) = {
+	[Q_AUDIT_PAGE] = page_run,
+	[Q_AUDIT_SUMMARY] = count_run,
+	[Q_AUDIT_ACTIONS] = count_run,
+	[Q_AUDIT_DECISIONS] = count_run,
+	[Q_AUDIT_ONE] = entry_run,
+	[Q_AUDIT_EXPORT] = page_run,
+	[Q_AUDIT_AFTER] = after_run,
+};
+
+/* All reads of one query see one state of the database. */
 static enum db_rc
-query_in_tx(struct db *db, const struct projector *p,
-    const struct query_args *q, const struct class_set *set,
-    struct query_result *res)
+run_in_tx(const struct question *qu, struct query_result *res)
 {
-	struct time_range range = range_make(q);
 	enum db_rc rc;
 
-	if ((rc = db_begin_read(db)) != DB_OK)
+	if ((rc = db_begin_read(qu->db)) != DB_OK)
 		return (rc);
-	if (q->query == Q_AUDIT_PAGE)
-		rc = page_run(db, p, q, set, range, res);
-	else
-		rc = count_run(db, p, q, set, range, res);
-	if (rc != DB_OK || db_commit(db) != DB_OK)
-		db_rollback(db);
+	rc = runs[qu->args->query](qu, res);
+	if (rc != DB_OK || db_commit(qu->db) != DB_OK)
+		db_rollback(qu->db);
 	return (rc);
 }
 
@@ -359,19 +365,27 @@ void
 query_run(struct db *db, const struct projector *p, const struct query_args *q,
     struct query_result *res)
 {
-	struct class_set set;
+	struct question qu = { .db = db,
+		.proj = p,
+		.args = q,
+		.range = range_make(q) };
 	enum db_rc rc = DB_ERROR;
 
 	memset(res, 0, sizeof(*res));
-	if (class_set_make(&set, projector_classes(p), q) == 0) {
-		rc = query_in_tx(db, p, q, &set, res);
-		free(set.in);
+	if (q->query >= Q_MAX || runs[q->query] == NULL) {
+		res->status = ROWS_UNAVAILABLE;
+		return;
+	}
+	if (class_set_make(&qu.set, projector_classes(p), q) == 0) {
+		rc = run_in_tx(&qu, res);
+		free(qu.set.in);
 	}
 	if (rc == DB_ERROR)
 		log_warnx("query: %s", db_error(db));
 	if (rc != DB_OK || res->json.err) {
 		buf_free(&res->json);
 		memset(&res->json, 0, sizeof(res->json));
+		res->next_cursor[0] = '\0';
 		res->status = ROWS_UNAVAILABLE;
 	}
 }

@@ -4,34 +4,36 @@
 
 #include "common/buf.h"
 #include "common/messages.h"
+#include "workers/store/cursor.h"
 #include "workers/store/project.h"
 
 /*
  * The enumerated queries over the projection. All are bounded: a page touches
- * as many rows as it skips and shows, a count reads rollups plus the rows of
- * at most two partial minutes.
+ * as many rows as it skips and shows, what follows a seq a window of rows, a
+ * count reads rollups plus the rows of at most two partial minutes.
  */
 #define QUERY_LIMIT_MAX	 1000
-#define QUERY_OFFSET_MAX 10000
-#define QUERY_JSON_MAX	 (4u << 20) /* a page ends early beyond this */
-#define QUERY_CURSOR_LEN 33	    /* text and NUL */
+#define QUERY_OFFSET_MAX 10000	      /* entries passed over in one answer */
+#define QUERY_JSON_MAX	 (4u << 20)   /* a page ends early beyond this */
+#define QUERY_TEXT_MAX	 (256u << 10) /* so does a list of whole entries */
+#define QUERY_WINDOW	 4096	      /* rows looked at behind a seq */
 
 struct query_result {
 	enum rows_status status;
-	struct buf json;		    /* the caller frees it */
-	char next_cursor[QUERY_CURSOR_LEN]; /* "": no further page */
+	struct buf json;	      /* the caller frees it */
+	char next_cursor[CURSOR_LEN]; /* "": no further page */
 };
 
 /*
- * Answers Q_AUDIT_PAGE, Q_AUDIT_SUMMARY, Q_AUDIT_ACTIONS or
- * Q_AUDIT_DECISIONS with the JSON described in messages.h. result is filled in
- * any case; ROWS_UNAVAILABLE when the database failed or is locked. Blocks on
- * the database for at most its busy time. Not inside a batch.
+ * Answers Q_AUDIT_* with what messages.h says. result is filled in any case;
+ * ROWS_UNAVAILABLE when the database failed or is locked, or is behind what a
+ * cursor has seen. Blocks on the database for at most its busy time. Not inside
+ * a batch.
  */
 void query_run(struct db *, const struct projector *, const struct query_args *,
     struct query_result *result);
 
-/* ---- shared between query.c and page.c ---- */
+/* ---- shared by query.c, page.c and entry.c ---- */
 
 /* The classes that pass the filters; class i + 1 at [i]. */
 struct class_set {
@@ -44,13 +46,27 @@ struct time_range {
 	int64_t from, below;
 };
 
-enum db_rc
-page_run(struct db *, const struct projector *, const struct query_args *,
-    const struct class_set *, struct time_range, struct query_result *);
-/* -1: not a cursor that page_run() made with this key. */
-int page_cursor_parse(const char *text, const uint8_t *key, int64_t *created,
-    int64_t *id);
-void page_cursor_format(const uint8_t *key, int64_t created, int64_t id,
-    char out[QUERY_CURSOR_LEN]);
+/* A query on its way: asked of one state of the database. */
+struct question {
+	struct db *db;
+	const struct projector *proj;
+	const struct query_args *args;
+	struct class_set set;
+	struct time_range range;
+};
+
+/* Q_AUDIT_PAGE and Q_AUDIT_EXPORT, Q_AUDIT_ONE, Q_AUDIT_AFTER. */
+enum db_rc page_run(const struct question *, struct query_result *);
+enum db_rc entry_run(const struct question *, struct query_result *);
+enum db_rc after_run(const struct question *, struct query_result *);
+
+enum entry_shape { ENTRY_BRIEF, ENTRY_WHOLE };
+/*
+ * Writes the entries of these ids while there are fewer than max bytes: BRIEF
+ * ones as an array, WHOLE ones a line each. *shown of n were written, the first
+ * one always. DB_ERROR when one of them is not there.
+ */
+enum db_rc entries_put(struct db *, enum entry_shape, const int64_t *id,
+    size_t n, size_t max, struct buf *, size_t *shown);
 
 #endif
