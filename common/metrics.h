@@ -24,6 +24,11 @@
 	    "Requests refused by the parser.")                               \
 	M(HTTP_CONNECTIONS, "http_connections_total", NULL,                  \
 	    "Connections accepted.")                                         \
+	M(HTTP_STREAMS, "http_streams_total", NULL, "Streams begun.")        \
+	M(HTTP_STREAMS_REFUSED, "http_streams_refused_total", NULL,          \
+	    "Streams refused: too many at once.")                            \
+	M(HTTP_STREAMS_CUT, "http_streams_cut_total", NULL,                  \
+	    "Streams that ended before their end.")                          \
 	M(AUTH_FAILED, "auth_failed_total", NULL, "Responses 401.")          \
 	M(FORBIDDEN, "forbidden_total", NULL, "Responses 403 for the role.") \
 	M(RATE_LIMITED, "rate_limited_total", NULL, "Responses 429.")        \
@@ -110,6 +115,7 @@
 	M(SANDBOX_RUNNING, "sandbox_running", NULL, "Sandboxes now.")          \
 	M(SCHED_OK, "scheduler_ok", NULL, "1 when the scheduler runs.")        \
 	M(HTTP_OPEN, "http_open_connections", NULL, "Connections now.")        \
+	M(HTTP_STREAMS_OPEN, "http_open_streams", NULL, "Streams now.")        \
 	M(CONF_GENERATION, "config_generation", NULL, "Generation in force.")  \
 	M(LAST_RELOAD_OK, "config_last_reload_successful", NULL,               \
 	    "1 when the last reload was applied.")                             \

@@ -66,8 +66,10 @@ SETTING(HTTP_MAX_BODY, "HTTP_MAX_BODY", ST_SIZE, "2M", 1024, 4194304, NULL,
     SF_LIVE, P(HTTP), "Request body, bytes.")
 SETTING(HTTP_MAX_CONNECTIONS, "HTTP_MAX_CONNECTIONS", ST_INT, "1024", 1, 60000,
     NULL, 0, P(PARENT) | P(HTTP), "Open connections of one http worker.")
+SETTING(HTTP_MAX_STREAMS, "HTTP_MAX_STREAMS", ST_INT, "64", 1, 10000, NULL,
+    SF_LIVE, P(HTTP), "Exports and followers of one http worker at once.")
 SETTING(HTTP_IDLE_TIMEOUT, "HTTP_IDLE_TIMEOUT", ST_INT, "60", 1, 3600, NULL,
-    SF_LIVE, P(HTTP), "Seconds an idle connection is kept.")
+    SF_LIVE, P(HTTP), "Seconds an idle connection, or a stream that is not read, is kept.")
 SETTING(HTTP_HEADER_TIMEOUT, "HTTP_HEADER_TIMEOUT", ST_INT, "10", 1, 3600,
     NULL, SF_LIVE, P(HTTP), "Seconds for a whole request head.")
 SETTING(HTTP_BODY_TIMEOUT, "HTTP_BODY_TIMEOUT", ST_INT, "30", 1, 3600, NULL,

@@ -16,6 +16,8 @@
 
 #define HEAD_MAX 1024 /* of the fields made here */
 
+#define LEN_UNKNOWN SIZE_MAX /* a stream: its end is told by its framing */
+
 static const char *const status_text[600] = {
 	[100] = "100 Continue",
 	[200] = "200 OK",
@@ -159,6 +161,19 @@ has_content(int status)
 	return (status >= 200 && status != 204 && status != 304);
 }
 
+/* RFC 9112 6.1, 6.3: to a client of HTTP/1.0 the end is that of the bytes. */
+static char *
+put_framing(char *p, const struct conn *c, size_t len)
+{
+	if (len != LEN_UNKNOWN) {
+		p = PUT_LIT(p, "\r\ncontent-length: ");
+		return (put_num(p, len));
+	}
+	if (c->parser.http10)
+		return (p);
+	return (PUT_LIT(p, "\r\ntransfer-encoding: chunked"));
+}
+
 static char *
 put_head(char *p, struct conn *c, int status, const char *type, size_t len,
     uint64_t us)
@@ -170,10 +185,8 @@ put_head(char *p, struct conn *c, int status, const char *type, size_t len,
 		p = PUT_LIT(p, "\r\ncontent-type: ");
 		p = put_str(p, type);
 	}
-	if (has_content(status)) {
-		p = PUT_LIT(p, "\r\ncontent-length: ");
-		p = put_num(p, len);
-	}
+	if (has_content(status))
+		p = put_framing(p, c, len);
 	p = PUT_LIT(p, "\r\nx-request-id: ");
 	p = put_str(p, c->req.request_id);
 	p = PUT_LIT(p, "\r\nx-elapsed-ms: ");
@@ -196,7 +209,8 @@ write_answer(struct conn *c, int status, const char *type, const void *body,
 	size_t send = len, type_len = type != NULL ? strlen(type) : 0;
 	char *start, *p;
 
-	if (c->req.method == HTTP_HEAD || !has_content(status))
+	if (c->req.method == HTTP_HEAD || !has_content(status) ||
+	    len == LEN_UNKNOWN)
 		send = 0;
 	start = buf_reserve(out, HEAD_MAX + type_len + c->extra.len + send);
 	if (start == NULL || c->extra.err) {
@@ -278,7 +292,7 @@ http_reply(struct http_req *req, int status, const char *content_type,
 	struct conn *c = conn_of(req);
 	uint64_t us;
 
-	if (c->answered || c->dead) {
+	if (c->answered || c->streaming || c->dead) {
 		log_warnx("http: a second answer (%d) was dropped", status);
 		return;
 	}
@@ -290,6 +304,17 @@ http_reply(struct http_req *req, int status, const char *content_type,
 	count_answer(req->ctx->slot, status, us);
 	log_answer(req, status, us);
 	conn_answered(c);
+}
+
+void
+answer_stream(struct conn *c, int status, const char *type)
+{
+	uint64_t us = ax_mono_us() - c->req.start_us;
+
+	c->last = c->parser.http10 || ends_with_answer(c);
+	write_answer(c, status, type, NULL, LEN_UNKNOWN, us);
+	count_answer(c->req.ctx->slot, status, us);
+	log_answer(&c->req, status, us);
 }
 
 void

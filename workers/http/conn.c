@@ -171,6 +171,14 @@ keep_input(struct conn *c)
 
 /* ---- output ---- */
 
+size_t
+conn_waiting(const struct conn *c)
+{
+	size_t scratch = c->busy ? c->srv->out.len : 0;
+
+	return (c->out.len - c->out_off + scratch);
+}
+
 struct buf *
 conn_out(struct conn *c)
 {
@@ -270,6 +278,7 @@ conn_close(struct conn *c)
 	struct http_server *s = c->srv;
 
 	c->dead = true;
+	stream_forget(c);
 	tell_gone(c);
 	want_read(c, false);
 	want_write(c, false);
@@ -469,7 +478,7 @@ arm(struct conn *c)
 	enum conn_phase phase = PH_IDLE;
 
 	if (blocked(c))
-		phase = PH_WRITE;
+		phase = c->streaming ? PH_STREAM : PH_WRITE;
 	else if (c->pending || c->queued)
 		phase = PH_NONE;
 	else if (c->headed)
@@ -510,7 +519,7 @@ conn_settle(struct conn *c)
 		conn_close(c);
 		return;
 	}
-	if (can_go_on(c))
+	if (can_go_on(c) || stream_is_due(c))
 		server_again(c->srv, c);
 	want_write(c, blocked(c));
 	if (blocked(c) || c->eof)
@@ -523,6 +532,10 @@ conn_settle(struct conn *c)
 void
 conn_resume(struct conn *c)
 {
+	if (stream_is_due(c)) {
+		c->hungry = false;
+		c->more(&c->req);
+	}
 	if (c->answered && c->whole && !c->last)
 		finish(c);
 	conn_turn(c);
@@ -539,6 +552,23 @@ conn_answered(struct conn *c)
 	flush_own(c);
 	account(c);
 	server_again(c->srv, c);
+}
+
+void
+conn_push(struct conn *c)
+{
+	if (c->busy)
+		return; /* the turn will */
+	flush_own(c);
+	account(c);
+	if (c->out.err || c->srv->memory > CONN_MEMORY_MAX)
+		c->dead = true;
+	if (c->dead) {
+		server_again(c->srv, c);
+		return;
+	}
+	want_write(c, blocked(c));
+	arm(c);
 }
 
 /* ---- reading ---- */
@@ -602,7 +632,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	struct conn *c = arg;
 
 	flush_own(c);
-	if (c->dead || !blocked(c))
+	if (c->dead || !blocked(c) || stream_is_due(c))
 		conn_resume(c);
 	else
 		arm(c);

@@ -14,7 +14,7 @@
 #include "workers/http/rate.h"
 
 /*
- * Private to server.c, conn.c and answer.c.
+ * Private to server.c, conn.c, answer.c and stream.c.
  *
  * The loop is libevent's; the buffers are our own, not bufferevents: those cost
  * an ioctl, a timer and several allocations per request (an evhttp server needs
@@ -39,6 +39,7 @@ enum conn_phase {
 	PH_HEAD,
 	PH_BODY,
 	PH_WRITE,
+	PH_STREAM, /* a stream's client must read on */
 	PH_LINGER,
 	PH_MAX
 };
@@ -76,11 +77,16 @@ struct conn {
 	bool answered;
 	bool discard;	/* answered; the body is read and thrown away */
 	bool cache_set; /* the API gave its own cache-control */
+	bool streaming; /* the answer's head is out, its end is not */
 	bool last;	/* the answer said "connection: close" */
 	bool unread;	/* the client may still be sending: linger */
 	bool eof;	/* the client has closed its side */
 	bool dead;	/* broken: close without more */
 	size_t memory;	/* counted in the server's */
+
+	bool hungry; /* the stream's producer was told to wait */
+	/* A stream's producer, called when there is room; NULL: none. */
+	void (*more)(struct http_req *);
 
 	char *body_end; /* where a NUL was put, or NULL */
 	char body_saved;
@@ -108,6 +114,7 @@ struct http_server {
 	struct event *ev_accept, *ev_tick, *ev_again;
 	struct conn_list conns, again;
 	unsigned nconns, max_conns;
+	unsigned nstreams, max_streams;
 	bool accept_paused; /* said so in the log */
 	struct http_limits limits;
 	struct auth_table *auth;
@@ -149,14 +156,27 @@ void conn_resume(struct conn *);
 void conn_answered(struct conn *);
 /* Where answers go: behind what the socket has not taken yet. */
 struct buf *conn_out(struct conn *);
+/* For stream.c: sends what waits, as far as the socket takes it. */
+void conn_push(struct conn *);
+/* Bytes that the socket has not taken yet. */
+size_t conn_waiting(const struct conn *);
 
 /* ---- answer.c ---- */
 
 /* Answers with the error envelope of the contract (2.5). */
 void answer_error(struct http_req *, int status, const char *code,
     const char *message);
+/* The head of an answer whose length is not known; counts the answer. */
+void answer_stream(struct conn *, int status, const char *type);
 /* The code for an error of the parser or of the server itself. */
 const char *answer_code(int status);
+
+/* ---- stream.c ---- */
+
+/* The connection ends: takes its stream, if there is one, off the books. */
+void stream_forget(struct conn *);
+/* There is room again, and the producer waits to hear of it. */
+bool stream_is_due(const struct conn *);
 
 /* ---- server.c ---- */
 
@@ -173,6 +193,8 @@ int request_bind(struct conn *);
 void request_point(struct conn *);
 /* Makes req answerable when there is no parsed head. */
 void request_blank(struct conn *);
+/* Wipes the token before the request ends. */
+void request_forget_token(struct conn *);
 /* Wipes what must not outlive the request. */
 void request_clear(struct conn *);
 

@@ -141,7 +141,7 @@ expo_counters(struct buf *b, const struct view *view)
 static bool
 gauge_adds_up(unsigned g)
 {
-	return (g == MG_HTTP_OPEN);
+	return (g == MG_HTTP_OPEN || g == MG_HTTP_STREAMS_OPEN);
 }
 
 static void

@@ -248,14 +248,22 @@ request_blank(struct conn *c)
 }
 
 void
-request_clear(struct conn *c)
+request_forget_token(struct conn *c)
 {
-	struct http_ctx *ctx = c->req.ctx;
 	const char *token = c->req.token;
 
 	/* The token stands in the buffer: nobody needs it any longer. */
 	if (token != NULL && c->in != NULL)
 		explicit_bzero((char *)(uintptr_t)token, strlen(token));
+	c->req.token = NULL;
+}
+
+void
+request_clear(struct conn *c)
+{
+	struct http_ctx *ctx = c->req.ctx;
+
+	request_forget_token(c);
 	if (c->path != NULL) {
 		free(c->path);
 		c->path = NULL;

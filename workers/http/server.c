@@ -258,6 +258,7 @@ static const struct {
 	{ PH_HEAD, SET_HTTP_HEADER_TIMEOUT },
 	{ PH_BODY, SET_HTTP_BODY_TIMEOUT },
 	{ PH_WRITE, SET_HTTP_BODY_TIMEOUT },
+	{ PH_STREAM, SET_HTTP_IDLE_TIMEOUT },
 	{ PH_IDLE, SET_HTTP_IDLE_TIMEOUT },
 };
 
@@ -275,6 +276,7 @@ server_configure(struct http_server *s, struct auth_table *auth)
 	    (unsigned)settings_int(set, SET_RATE_LIMIT_PER_MIN);
 	s->rate_limit[HTTP_BUCKET_HIGH_RISK] =
 	    (unsigned)settings_int(set, SET_HIGH_RISK_RATE_LIMIT_PER_MIN);
+	s->max_streams = (unsigned)settings_int(set, SET_HTTP_MAX_STREAMS);
 	s->limits.max_head = (size_t)settings_int(set, SET_HTTP_MAX_HEADER);
 	s->limits.max_body = (size_t)settings_int(set, SET_HTTP_MAX_BODY);
 	for (i = 0; i < AX_NELEM(timeouts); i++)
