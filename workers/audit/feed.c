@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Tells the store what of the journal is durable. Must never tell of a byte
- * beyond `committed`, and never wait for the store.
+ * Tells the store and the notary what of the journal is durable. Must never
+ * tell of a byte beyond `committed`, and never wait for either.
  */
 #include <string.h>
 #include <unistd.h>
@@ -21,7 +21,7 @@ tell(struct feed *f, const struct segment *s, uint64_t next_seq)
 	mw_u64(&b, s->num);
 	mw_u64(&b, s->committed);
 	mw_u64(&b, next_seq);
-	r = ipc_send_buf(f->store, MSG_JOURNAL_AT, 0, &b);
+	r = ipc_send_buf(f->peer, MSG_JOURNAL_AT, 0, &b);
 	buf_free(&b);
 	return (r);
 }
@@ -40,7 +40,7 @@ send_segment(struct feed *f, size_t i)
 	mw_u64(&b, s->num);
 	mw_u64(&b, s->first_seq);
 	mw_str(&b, s->name);
-	r = ipc_send_fds(f->store, MSG_SEGMENT_FD, 0, b.d, b.len, &fd, 1);
+	r = ipc_send_fds(f->peer, MSG_SEGMENT_FD, 0, b.d, b.len, &fd, 1);
 	buf_free(&b);
 	if (r == 0 && i + 1 < journal_nsegments(f->journal))
 		r = tell(f, s, journal_segment(f->journal, i + 1)->first_seq);
@@ -54,23 +54,23 @@ feed_push(struct feed *f)
 	unsigned n = 0;
 	size_t all;
 
-	if (f->journal == NULL || f->store == NULL ||
+	if (f->journal == NULL || f->peer == NULL ||
 	    journal_state(f->journal) != JOURNAL_OK)
 		return;
 	all = journal_nsegments(f->journal);
-	/* A repair may have replaced the last file under the same number. */
-	if (journal_stats(f->journal)->failures != f->failures &&
-	    f->next == all)
-		f->next = all - 1;
+	/* A repair may have replaced the last file, under the same number or
+	 * by a copy in the archive. */
+	if (journal_stats(f->journal)->failures != f->failures && f->next > 0)
+		f->next--;
+	f->failures = journal_stats(f->journal)->failures;
 	for (; f->next < all; f->next++) {
-		if (n++ == BURST || ipc_queued(f->store) > 0 ||
+		if (n++ == BURST || ipc_queued(f->peer) > 0 ||
 		    send_segment(f, f->next) == -1)
 			return;
 		f->told = 0;
-		f->failures = journal_stats(f->journal)->failures;
 	}
 	last = journal_segment(f->journal, all - 1);
-	if (last->committed == f->told || ipc_congested(f->store))
+	if (last->committed == f->told || ipc_congested(f->peer))
 		return;
 	if (tell(f, last, journal_seq(f->journal) + 1) == 0)
 		f->told = last->committed;
@@ -91,14 +91,14 @@ judge_mark(struct feed *f)
 		log_warnx("feed: the store's line %llu is not ours: it will "
 			  "be rebuilt",
 		    (unsigned long long)f->mark.seq);
-	(void)ipc_send(f->store, MSG_MARK_VERDICT, f->mark.id, &agrees, 1);
+	(void)ipc_send(f->peer, MSG_MARK_VERDICT, f->mark.id, &agrees, 1);
 }
 
 void
 feed_mark(struct feed *f, uint64_t id, uint64_t seq, const uint8_t *leaf,
     size_t leaf_len)
 {
-	if (f->store == NULL)
+	if (f->peer == NULL)
 		return;
 	memset(&f->mark, 0, sizeof(f->mark));
 	f->mark.id = id;
@@ -116,15 +116,15 @@ void
 feed_start(struct feed *f, struct journal *j)
 {
 	f->journal = j;
-	if (f->store != NULL && f->mark.held)
+	if (f->peer != NULL && f->mark.held)
 		judge_mark(f);
 	feed_push(f);
 }
 
 void
-feed_store_up(struct feed *f, struct ipc *store)
+feed_up(struct feed *f, struct ipc *peer)
 {
-	f->store = store;
+	f->peer = peer;
 	f->next = 0;
 	f->told = 0;
 	f->mark.held = 0;
@@ -132,8 +132,8 @@ feed_store_up(struct feed *f, struct ipc *store)
 }
 
 void
-feed_store_down(struct feed *f)
+feed_down(struct feed *f)
 {
-	f->store = NULL;
+	f->peer = NULL;
 	f->mark.held = 0;
 }

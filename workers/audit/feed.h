@@ -7,13 +7,14 @@
 #include "workers/audit/journal.h"
 
 /*
- * The journal's way to the store: read-only descriptors of the segments, in
- * order, and how much of them is durable. Sends ahead as far as the channel
- * takes it; what it does not take now goes with the next push.
+ * The journal's way to one reader, the store or the notary: read-only
+ * descriptors of the segments, in order, and how much of them is durable.
+ * Sends ahead as far as the channel takes it; what it does not take now goes
+ * with the next push.
  */
 struct feed {
 	struct journal *journal; /* NULL: nothing to send yet */
-	struct ipc *store;	 /* NULL: not there */
+	struct ipc *peer;	 /* NULL: not there */
 	size_t next;		 /* first segment not sent */
 	uint64_t told;		 /* committed of the last segment, as sent */
 	uint64_t failures;	 /* of the journal, when the last was sent */
@@ -25,8 +26,8 @@ struct feed {
 };
 
 void feed_start(struct feed *, struct journal *);
-void feed_store_up(struct feed *, struct ipc *);
-void feed_store_down(struct feed *);
+void feed_up(struct feed *, struct ipc *peer);
+void feed_down(struct feed *);
 /* After every commit, and now and then. */
 void feed_push(struct feed *);
 /* The store's mark: answers whether our line of that seq is the same, once

@@ -3,7 +3,7 @@
 #define AX_JFAULT_H
 
 #include <stddef.h>
-#include "workers/audit/jio.h"
+#include "common/jio.h"
 
 /*
  * TEST ONLY: a disk that fails or forgets, in the place of jio_real. Linked

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "workers/audit/jio.h"
+#include "common/jio.h"
 #include "common/line.h"
 
 /*

@@ -43,7 +43,7 @@ struct audit {
 	char next_node[LINE_NODE_MAX + 1];
 	char node[LINE_NODE_MAX + 1];
 	struct journal *journal;
-	struct feed feed;
+	struct feed store, notary;
 	int dirfd, lockfd;
 	struct event *commit, *tick;
 	bool lock_said, journal_said;
@@ -68,6 +68,22 @@ life_of(enum proc_role role, unsigned instance)
 	return (NULL);
 }
 
+/* Who is told of every line that is durable. */
+static struct feed *
+feed_of(enum proc_role role)
+{
+	return (role == PROC_STORE  ? &A.store :
+		role == PROC_NOTARY ? &A.notary :
+				      NULL);
+}
+
+static void
+push_feeds(void)
+{
+	feed_push(&A.notary);
+	feed_push(&A.store);
+}
+
 static struct origin
 origin_of(const struct ipc *c)
 {
@@ -86,8 +102,8 @@ audit_peer_up(struct worker *w, struct ipc *c, enum proc_role role,
 
 	if (life != NULL)
 		*life = ++A.lives;
-	else if (role == PROC_STORE)
-		feed_store_up(&A.feed, c);
+	else if (feed_of(role) != NULL)
+		feed_up(feed_of(role), c);
 }
 
 static void
@@ -100,8 +116,8 @@ audit_peer_down(struct worker *w, enum proc_role role, unsigned instance)
 		o.life = *life;
 		*life = 0;
 		gate_front_lost(A.gate, &o);
-	} else if (role == PROC_STORE)
-		feed_store_down(&A.feed);
+	} else if (feed_of(role) != NULL)
+		feed_down(feed_of(role));
 }
 
 /* ---- what the gate wants done ---- */
@@ -227,7 +243,7 @@ on_wake(void *arg)
 static void
 on_advanced(void *arg)
 {
-	feed_push(&A.feed);
+	push_feeds();
 }
 
 static void
@@ -420,7 +436,7 @@ audit_on_mark(struct ipc *c, struct ipc_msg *m, void *arg)
 		worker_peer_violation(A.w, c, "malformed MARK");
 		return;
 	}
-	feed_mark(&A.feed, m->id, seq, leaf, n);
+	feed_mark(&A.store, m->id, seq, leaf, n);
 }
 
 static void
@@ -634,7 +650,8 @@ try_start(void)
 	if (A.journal != NULL || !take_lock() || !open_journal())
 		return;
 	gate_attach(A.gate, A.journal);
-	feed_start(&A.feed, A.journal);
+	feed_start(&A.notary, A.journal);
+	feed_start(&A.store, A.journal);
 }
 
 /* ---- events ---- */
@@ -661,7 +678,7 @@ tick_due(evutil_socket_t fd, short what, void *arg)
 {
 	try_start();
 	gate_tick(A.gate);
-	feed_push(&A.feed);
+	push_feeds();
 }
 
 static void

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "workers/audit/idem.h"
-#include "workers/audit/jio.h"
+#include "common/jio.h"
 #include "workers/audit/registry.h"
 
 /*

@@ -7,10 +7,10 @@
 #include <sys/uio.h>
 
 /*
- * The system calls below the journal, as a table, so that a test can put a
+ * The system calls below the evidence, as a table, so that a test can put a
  * failing or forgetful disk in their place. Each has the meaning and errors of
- * the call of that name. Everything the journal, the snapshot and the recovery
- * do to a file goes through such a table; nothing else may.
+ * the call of that name. Everything the journal, the snapshot, the recovery
+ * and the notary do to a file goes through such a table; nothing else may.
  */
 struct jio {
 	ssize_t (*writev)(int, const struct iovec *, int);

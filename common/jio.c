@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The real system calls below the journal, and two helpers on top of any such
- * table. Must never decide anything: what an error means is the journal's
- * business.
+ * The real system calls below the journal and the notary's files, and two
+ * helpers on top of any such table. Must never decide anything: what an error
+ * means is the caller's business.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "jio.h"
+#include "common/jio.h"
 
 static int
 real_openat(int dirfd, const char *path, int flags, mode_t mode)
