@@ -83,6 +83,27 @@ send_resource(struct proc *p, enum res_kind kind, uint32_t arg,
 	buf_free(&b);
 }
 
+/*
+ * A descriptor with an offset of its own: what one life of a worker has read
+ * must not be read over for the next.
+ */
+static void
+send_key(struct proc *p, enum res_kind kind, int key)
+{
+	char path[64];
+	int fd;
+
+	if (key == -1)
+		return;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", key);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1) {
+		log_warn("equip: key for %s", proc_name(p->desc->role));
+		return;
+	}
+	send_resource(p, kind, 0, "", fd);
+	(void)close(fd);
+}
+
 /* Everybody's metrics, read-only: a description that cannot be written. */
 static void
 send_slots(struct proc *p)
@@ -152,6 +173,7 @@ send_resources(struct proc *p)
 	switch (p->desc->role) {
 	case PROC_AUDIT:
 		send_resource(p, RES_EVIDENCE_DIR, 0, "", parent.evidence_fd);
+		send_key(p, RES_SECRETS_KEY, parent.secrets_fd);
 		break;
 	case PROC_STORE:
 		send_resource(p, RES_STATE_DIR, 0, "", parent.db_fd);
@@ -159,6 +181,7 @@ send_resources(struct proc *p)
 		break;
 	case PROC_NOTARY:
 		send_resource(p, RES_LOG_DIR, 0, "", parent.log_fd);
+		send_key(p, RES_SIGNING_KEY, parent.signing_fd);
 		break;
 	case PROC_FILES:
 		send_file_roots(p);

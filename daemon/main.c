@@ -21,6 +21,7 @@
 #include "common/conf.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "evidence.h"
 #include "generation.h"
 #include "notify.h"
 #include "parent.h"
@@ -31,6 +32,8 @@ struct parent parent = { .ready_fd = -1,
 	.rate_fd = -1,
 	.evidence_fd = -1,
 	.db_fd = -1,
+	.signing_fd = -1,
+	.secrets_fd = -1,
 	.cgroup_kind = "none" };
 
 static const char usage_text[] =
@@ -111,19 +114,27 @@ parse_options(int argc, char **argv, struct options *o)
 }
 
 static void
+give_up(const struct conf_errors *errs, int status)
+{
+	(void)fputs(errs->text != NULL ? errs->text : "out of memory\n",
+	    stderr);
+	exit(status);
+}
+
+static void
 load_first_generation(bool check)
 {
 	struct conf_errors errs = { 0 };
 
 	parent.gen = generation_load(parent.conf_file, parent.overrides,
 	    parent.noverrides, &errs);
-	if (parent.gen == NULL) {
-		(void)fputs(errs.text != NULL ? errs.text : "out of memory\n",
-		    stderr);
-		exit(1);
-	}
+	if (parent.gen == NULL)
+		give_up(&errs, 1);
 	parent.gen->number = 1;
 	parent.settings = parent.gen->settings;
+	evidence_check(parent.settings, &errs);
+	if (errs.n > 0)
+		give_up(&errs, check ? 1 : EX_CONFIG_STATUS);
 	if (check) {
 		(void)printf("configuration OK\n");
 		exit(0);

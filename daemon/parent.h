@@ -22,6 +22,8 @@ struct control_conn;
  * or from a sandbox.
  */
 
+#define EX_CONFIG_STATUS 78 /* starting again is no use */
+
 enum proc_state {
 	PROC_DOWN,	 /* not running, perhaps waiting to be started */
 	PROC_STARTED,	 /* exec'd, HELLO expected */
@@ -114,6 +116,7 @@ struct parent {
 	struct event *lock_ev;
 	int rate_fd;
 	int evidence_fd, log_fd, db_fd;
+	int signing_fd, secrets_fd; /* read-only; -1: there is none */
 	int *root_fds;
 	unsigned nroots;
 	char empty_root[4096], files_root[4096], db_dir[4096];

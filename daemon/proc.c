@@ -24,12 +24,11 @@
 #include "generation.h"
 #include "parent.h"
 
-#define EX_CONFIG_STATUS 78 /* a worker says: starting again is no use */
-#define EXIT_BURST	 70
-#define DELAY_FIRST_MS	 100
-#define DELAY_FRONT_MS	 1000
-#define GOOD_LIFE_US	 60000000ull
-#define SETUP_LIMIT_S	 20
+#define EXIT_BURST     70
+#define DELAY_FIRST_MS 100
+#define DELAY_FRONT_MS 1000
+#define GOOD_LIFE_US   60000000ull
+#define SETUP_LIMIT_S  20
 
 static void proc_exited(evutil_socket_t, short, void *);
 static void proc_timer(evutil_socket_t, short, void *);

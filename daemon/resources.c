@@ -24,6 +24,7 @@
 #include "common/log.h"
 #include "common/rate_table.h"
 #include "common/util.h"
+#include "evidence.h"
 #include "parent.h"
 
 #define LISTEN_BACKLOG 1024
@@ -306,6 +307,7 @@ resources_open(void)
 		log_warnx("not started as root: users and chroots are given "
 			  "up; no_new_privs, landlock, seccomp and MDWE stay");
 	open_folders();
+	evidence_open();
 	open_file_roots();
 	open_listener();
 	open_shared_memory();

@@ -91,6 +91,14 @@ configure_it() {
 	say "wrote $conf, with new tokens"
 }
 
+# Made once: the evidence of earlier runs stays provable.
+make_keys() {
+	[ -f "$prefix/state/signing.key" ] && return
+	say "making the key that signs the evidence; its public half:"
+	"$ctl" -f "$conf" key new-signing || die "could not make the key" \
+	    "the line above says why"
+}
+
 start_it() {
 	"$daemon" -n -f "$conf" || die "the configuration is not good" \
 	    "correct the line named above in $conf"
@@ -174,6 +182,7 @@ need_packages $AX_BUILD_PACKAGES curl
 need_users
 build_it
 configure_it
+make_keys
 start_it
 show_it
 cat <<END

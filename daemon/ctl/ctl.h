@@ -61,6 +61,8 @@ int cmd_config_doc(struct ctl *, int, char **);
 int cmd_config_check(struct ctl *, int, char **);
 int cmd_key_new(struct ctl *, int, char **);
 int cmd_key_list(struct ctl *, int, char **);
+int cmd_key_new_signing(struct ctl *, int, char **);
+int cmd_key_show_signing(struct ctl *, int, char **);
 int cmd_skill_enable(struct ctl *, int, char **);
 int cmd_skill_disable(struct ctl *, int, char **);
 int cmd_skill_lint(struct ctl *, int, char **);

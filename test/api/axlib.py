@@ -163,10 +163,11 @@ class Response:
 
 class Daemon:
     """One running instance.  Settings are those of the configuration file;
-    a value None takes a default of ours out again."""
+    a value None takes a default of ours out again.  signing=False: no keys,
+    AUDIT_SIGNING=off."""
 
     def __init__(self, build=None, autostart=True, migrate=True, ready=True,
-                 wrap=(), env=None, dirs=None, **settings):
+                 wrap=(), env=None, dirs=None, signing=True, **settings):
         self.build = build or find_build()
         self.bin = find_program(self.build, "archillxd")
         self.ctl_bin = find_program(self.build, "archillxctl")
@@ -188,6 +189,7 @@ class Daemon:
         self.wrap = list(wrap)
         self.env = dict(env or {})
         self.proc = None
+        self.vkey = None  # None: no signing key was made
         self.keep = bool(os.environ.get("AX_KEEP"))
         self.settings = {
             "HOST": "127.0.0.1", "PORT": self.port,
@@ -202,9 +204,13 @@ class Daemon:
         }
         if not cgroups_writable():
             self.settings["SANDBOX_ALLOW_NO_CGROUP"] = "yes"
+        if not signing:
+            self.settings["AUDIT_SIGNING"] = "off"
         self.settings.update(settings)
         self.make_dirs()
         self.write_conf()
+        if signing:
+            self.make_keys()
         if migrate:
             self.migrate()
         if autostart:
@@ -218,6 +224,19 @@ class Daemon:
         pw = user_exists("files") if IS_ROOT else None
         if pw:
             os.chown(self.files, pw.pw_uid, pw.pw_gid)
+
+    def make_keys(self):
+        """The keys of the evidence, if they are not there yet; the public
+        one is self.vkey."""
+        if not os.path.exists(os.path.join(self.state, "signing.key")):
+            r = self.ctl("key", "new-signing", "--name", "test/archillx")
+            if r.returncode != 0:
+                raise TestError("key new-signing failed (%d): %s%s"
+                                % (r.returncode, r.stdout, r.stderr))
+        r = self.ctl("key", "show-signing")
+        if r.returncode != 0:
+            raise TestError("key show-signing failed: %s" % r.stderr)
+        self.vkey = r.stdout.strip()
 
     def write_conf(self, extra=None, **settings):
         """(Re)writes the configuration; settings given here stay."""

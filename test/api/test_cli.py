@@ -19,7 +19,7 @@ def conf(tmp_path):
     path = tmp_path / "archillx.conf"
     base = ("EVIDENCE_DIR=%s/e\nSTATE_DIR=%s/s\nRUN_DIR=%s/r\n"
             "SKILLS_DIR=%s/etc/skills.d\nGOVERNOR_DIR=%s/etc/governor.d\n"
-            "ADMIN_TOKEN=adm-%s\nAPI_KEY=key-%s\n"
+            "ADMIN_TOKEN=adm-%s\nAPI_KEY=key-%s\nAUDIT_SIGNING=off\n"
             % (tmp_path, tmp_path, tmp_path, axlib.SRC, axlib.SRC, SECRET,
                SECRET))
 
@@ -115,8 +115,8 @@ def test_missing_file():
 
 
 def test_missing_credentials(conf, tmp_path):
-    base = "EVIDENCE_DIR=%s/e\nSTATE_DIR=%s/s\nRUN_DIR=%s/r\n" % (
-        (tmp_path,) * 3)
+    base = ("EVIDENCE_DIR=%s/e\nSTATE_DIR=%s/s\nRUN_DIR=%s/r\n"
+            "AUDIT_SIGNING=off\n" % ((tmp_path,) * 3))
     assert conf("", base=base).returncode == 1
     assert conf("AUTH=off\n", base=base).returncode == 0
 
