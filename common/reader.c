@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/buf.h"
 #include "common/line.h"
 #include "common/reader.h"
 #include "common/zread.h"
@@ -296,4 +297,53 @@ reader_next(struct reader *r, struct reader_line *l)
 			searched = 0;
 		}
 	}
+}
+
+/* The segment that a seq stands in, if it stands anywhere. */
+static const struct segment *
+segment_of(const struct reader *r, uint64_t seq)
+{
+	size_t i = r->n;
+
+	while (i > 0 && r->v[i - 1].first_seq > seq)
+		i--;
+	return (i == 0 ? NULL : &r->v[i - 1]);
+}
+
+/* Goes through a second reader over the same segments. */
+int
+reader_find(struct reader *r, uint64_t seq, struct buf *line)
+{
+	const struct segment *s = segment_of(r, seq);
+	struct reader_line l;
+	struct reader *t;
+	int more = 0;
+
+	if (s == NULL)
+		return (0);
+	if ((t = reader_new()) == NULL)
+		return (-1);
+	t->v = r->v;
+	t->n = r->n;
+	reader_seek(t, s->no, 0, s->first_seq);
+	while (t->next_seq <= seq && (more = reader_next(t, &l)) == 1)
+		if (l.segment != s->no)
+			break; /* cut short: it is missing */
+		else if (t->next_seq == seq + 1)
+			buf_add(line, l.p, l.n);
+	if (more == 1 && (l.segment != s->no || t->next_seq != seq + 1))
+		more = 0;
+	if (line->err) {
+		errno = ENOMEM;
+		more = -1;
+	}
+	drop_zread(t);
+	free(t);
+	return (more);
+}
+
+uint64_t
+reader_first_seq(const struct reader *r)
+{
+	return (r->n == 0 ? 0 : r->v[0].first_seq);
 }

@@ -50,5 +50,14 @@ void reader_seek(struct reader *, uint64_t segment, uint64_t offset,
  * unchanged then.
  */
 int reader_next(struct reader *, struct reader_line *);
+/*
+ * The line with this seq, appended to `line`, wherever reader_next() is. Reads
+ * its segment from the beginning. 1, 0 when it is not there or not committed,
+ * -1 as reader_next() or with ENOMEM.
+ */
+struct buf;
+int reader_find(struct reader *, uint64_t seq, struct buf *line);
+/* The first seq of the oldest segment; 0 without one. */
+uint64_t reader_first_seq(const struct reader *);
 
 #endif

@@ -16,6 +16,7 @@
 #include "common/merkle.h"
 #include "common/metrics.h"
 #include "common/msg.h"
+#include "common/note.h"
 #include "common/settings.h"
 #include "common/setup.h"
 #include "workers/store/record.h"
@@ -221,6 +222,9 @@ send_setup(void)
 	send_resource(RES_SLOT_OWN, dup(t.slot_fd));
 	send_resource(RES_STATE_DIR,
 	    open(scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	(void)mkdir("log", 0755);
+	send_resource(RES_LOG_DIR,
+	    open("log", O_PATH | O_DIRECTORY | O_CLOEXEC));
 	send_u64(t.parent, MSG_CONF_BEGIN, 1);
 	conf_setting(SET_DB_TYPE, "sqlite");
 	conf_setting(SET_DB_NAME, "w");
@@ -343,10 +347,11 @@ play_audit(bool agrees)
 /* ---- front ---- */
 
 static enum rows_status
-ask(enum query what)
+ask_from(enum query what, uint64_t from)
 {
 	struct query_args q = { .query = what,
 		.limit = 5,
+		.from = from,
 		.risk_min = -1,
 		.risk_max = -1 };
 	struct buf b = BUF_INITIALIZER;
@@ -360,6 +365,12 @@ ask(enum query what)
 	while (t.nrows == before)
 		assert_int_equal(ipc_recv_blocking(t.front, WAIT_MS), 0);
 	return (t.status);
+}
+
+static enum rows_status
+ask(enum query what)
+{
+	return (ask_from(what, 0));
 }
 
 static uint64_t
@@ -621,6 +632,82 @@ a_broken_line_degrades(void **state)
 	stop_store();
 }
 
+static void
+write_new(const char *path, const void *p, size_t n)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+	assert_true(fd != -1);
+	assert_int_equal(ax_write_all(fd, p, n), 0);
+	(void)close(fd);
+}
+
+/* The notary's part: one tile and a checkpoint over the first two lines. */
+static void
+seal_two(void)
+{
+	struct buf b = BUF_INITIALIZER, text = BUF_INITIALIZER,
+		   note = BUF_INITIALIZER;
+	struct checkpoint c = { .origin = "w.example/log", .size = 2 };
+	uint8_t tile[2][MERKLE_HASH];
+	struct merkle m = { .size = 0 };
+	struct skey key;
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		buf_reset(&b);
+		line_make(&b, i + 1, BASE_US + (i + 1) * 1000, "act",
+		    i == 0 ? "APPROVED" : "BLOCKED", 50);
+		merkle_leaf(b.d, b.len, tile[i]);
+		merkle_append(&m, tile[i]);
+	}
+	merkle_root(&m, c.root);
+	assert_int_equal(system("mkdir -p log/tile/0/000.p"), 0);
+	write_new("log/tile/0/000.p/2", tile, sizeof(tile));
+	assert_int_equal(skey_new(&key, c.origin), 0);
+	assert_int_equal(checkpoint_put(&text, &c), 0);
+	assert_int_equal(note_sign(&note, text.d, text.len, &key), 0);
+	write_new("log/checkpoint", note.d, note.len);
+	buf_free(&b);
+	buf_free(&text);
+	buf_free(&note);
+}
+
+/* Also without a database, and confined as in service. */
+static void
+the_log_is_served(void **state)
+{
+	remove_w();
+	journal_new(40);
+	start_store();
+	assert_int_equal(ask(Q_CHECKPOINT), ROWS_NOT_FOUND);
+	seal_two();
+	assert_int_equal(ask_from(Q_PROOF, 2), ROWS_UNAVAILABLE);
+	audit_up();
+	assert_int_equal(ask(Q_CHECKPOINT), ROWS_OK);
+	assert_memory_equal(t.json, "w.example/log\n2\n", 16);
+	while (ask_from(Q_PROOF, 2) == ROWS_UNAVAILABLE)
+		(void)usleep(2000); /* until audit was heard */
+	assert_int_equal(t.status, ROWS_OK);
+	assert_memory_equal(t.json, "c2sp.org/tlog-proof@v1\nextra ", 29);
+	assert_int_equal(ask_from(Q_PROOF, 3), ROWS_NOT_FOUND);
+	assert_int_equal(ask_from(Q_CONSISTENCY, 1), ROWS_OK);
+	assert_non_null(strstr(t.json, "{\"from\":1,\"to\":2,\"path\":["));
+	assert_int_equal(ask_from(Q_CONSISTENCY, 3), ROWS_BAD_RANGE);
+	assert_int_equal(ask_from(Q_AUDIT_ONE, 2), ROWS_UNAVAILABLE);
+	migrate_w();
+	play_audit(true);
+	await_gauge(MG_STORE_SEQ, 40);
+	assert_int_equal(ask_from(Q_AUDIT_ONE, 40), ROWS_OK);
+	assert_memory_equal(t.json, "{\"id\":40,\"seq\":40,", 18);
+	assert_int_equal(ask_from(Q_AUDIT_ONE, 41), ROWS_NOT_FOUND);
+	assert_int_equal(ask_from(Q_AUDIT_AFTER, 39), ROWS_OK);
+	assert_memory_equal(t.json, "{\"id\": 40, \"seq\": 40, ", 22);
+	assert_int_equal(ask_from(Q_AUDIT_AFTER, 40), ROWS_OK);
+	assert_string_equal(t.json, "");
+	stop_store();
+}
+
 static int
 set_up(void **state)
 {
@@ -667,6 +754,7 @@ main(void)
 		T(a_downgrade_is_got_over),
 		T(a_locked_database_delays_and_loses_nothing),
 		T(a_broken_line_degrades),
+		T(the_log_is_served),
 	};
 
 	return (cmocka_run_group_tests(tests, set_up, tear_down));

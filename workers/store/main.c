@@ -26,6 +26,7 @@
 #include "workers/store/migcli.h"
 #include "workers/store/migrate.h"
 #include "workers/store/project.h"
+#include "workers/store/proof.h"
 #include "workers/store/query.h"
 #include "common/reader.h"
 #include "workers/worker.h"
@@ -54,6 +55,7 @@ enum link {
 static struct {
 	struct worker *w;
 	int dirfd;
+	int logfd; /* EVIDENCE_DIR/log, to read */
 	char file[160];
 	struct db *db;
 	struct projector *proj;
@@ -67,7 +69,7 @@ static struct {
 	char open_error[256];
 	char logged[256]; /* the last trouble that was logged */
 	bool trouble;	  /* of reader or database, now */
-} st = { .dirfd = -1 };
+} st = { .dirfd = -1, .logfd = -1 };
 
 /* ---- health ---- */
 
@@ -469,9 +471,23 @@ answer_ping(struct ipc *c, uint64_t id)
 }
 
 static void
-store_on_query(struct ipc *c, struct ipc_msg *m, void *arg)
+answer_run(struct ipc *c, uint64_t id, const struct query_args *q)
 {
 	struct query_result res;
+
+	if (q->query >= Q_CHECKPOINT)
+		proof_run(st.logfd, st.reader, q, &res);
+	else
+		query_run(st.db, st.proj, q, &res);
+	if (res.status == ROWS_UNAVAILABLE)
+		metric_inc(st.w->slot, MC_STORE_ERRORS);
+	answer(c, id, res.status, &res.json, res.next_cursor);
+	buf_free(&res.json);
+}
+
+static void
+store_on_query(struct ipc *c, struct ipc_msg *m, void *arg)
+{
 	struct query_args q;
 
 	if (query_args_get(m->body, m->len, &q) == -1) {
@@ -479,19 +495,14 @@ store_on_query(struct ipc *c, struct ipc_msg *m, void *arg)
 		return;
 	}
 	metric_inc(st.w->slot, MC_STORE_QUERIES);
-	if (q.query == Q_MIGRATION_STATE) {
+	if (q.query == Q_MIGRATION_STATE)
 		answer_state(c, m->id);
-	} else if (q.query == Q_PING) {
+	else if (q.query == Q_PING)
 		answer_ping(c, m->id);
-	} else if (st.proj == NULL || st.wiping) {
+	else if (q.query < Q_CHECKPOINT && (st.proj == NULL || st.wiping))
 		answer(c, m->id, ROWS_UNAVAILABLE, NULL, NULL);
-	} else {
-		query_run(st.db, st.proj, &q, &res);
-		if (res.status == ROWS_UNAVAILABLE)
-			metric_inc(st.w->slot, MC_STORE_ERRORS);
-		answer(c, m->id, res.status, &res.json, res.next_cursor);
-		buf_free(&res.json);
-	}
+	else
+		answer_run(c, m->id, &q);
 }
 
 /* ---- the worker ---- */
@@ -502,6 +513,8 @@ store_resource(struct worker *w, enum res_kind kind, uint32_t arg,
 {
 	if (kind == RES_STATE_DIR && st.dirfd == -1)
 		st.dirfd = fd;
+	else if (kind == RES_LOG_DIR && st.logfd == -1)
+		st.logfd = fd;
 	else
 		(void)close(fd);
 }
@@ -525,6 +538,10 @@ store_start(struct worker *w)
 		fatal("landlock: the database's folder");
 	(void)close(st.dirfd);
 	st.dirfd = -1;
+	if (st.logfd != -1 &&
+	    worker_landlock_allow(w, st.logfd, LANDLOCK_ACCESS_FS_READ_FILE) ==
+		-1)
+		fatal("landlock: the log's folder");
 	db_warm_up();
 	st.pump = evtimer_new(w->base, on_pump, NULL);
 	st.check = evtimer_new(w->base, on_check, NULL);
