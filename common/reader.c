@@ -299,6 +299,19 @@ reader_next(struct reader *r, struct reader_line *l)
 	}
 }
 
+uint64_t
+reader_pass_gap(struct reader *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if (r->v[i].no > r->segment) {
+			reader_seek(r, r->v[i].no, 0, r->v[i].first_seq);
+			return (r->v[i].first_seq);
+		}
+	return (0);
+}
+
 /* The segment that a seq stands in, if it stands anywhere. */
 static const struct segment *
 segment_of(const struct reader *r, uint64_t seq)

@@ -51,6 +51,12 @@ void reader_seek(struct reader *, uint64_t segment, uint64_t offset,
  */
 int reader_next(struct reader *, struct reader_line *);
 /*
+ * After ENOENT: goes on with the oldest segment behind the missing one. The seq
+ * that its first line should have, which is that of the next line if nothing
+ * was lost; 0 when there is none.
+ */
+uint64_t reader_pass_gap(struct reader *);
+/*
  * The line with this seq, appended to `line`, wherever reader_next() is. Reads
  * its segment from the beginning. 1, 0 when it is not there or not committed,
  * -1 as reader_next() or with ENOMEM.

@@ -150,6 +150,12 @@ what_is_missing_is_an_error(void **state)
 	reader_seek(r, 4, 0, 40);
 	assert_int_equal(reader_next(r, &l), -1);
 	assert_int_equal(errno, ENOENT);
+	assert_int_equal(reader_pass_gap(r), 50);
+	reader_committed(r, 5, 2);
+	expect(r, "x", 5, 2);
+	expect_end(r);
+	reader_seek(r, 6, 0, 60);
+	assert_int_equal(reader_pass_gap(r), 0);
 	memset(big, 'x', 200000);
 	assert_int_equal(reader_segment(r, 6, 60, file_with("v", big, 200000)),
 	    0);
@@ -163,6 +169,52 @@ what_is_missing_is_an_error(void **state)
 	assert_int_equal(reader_next(r, &l), -1);
 	assert_int_equal(errno, EBADF);
 	free(big);
+	reader_free(r);
+}
+
+static void
+expect_find(struct reader *r, uint64_t seq, const char *text)
+{
+	struct buf b = BUF_INITIALIZER;
+
+	assert_int_equal(reader_find(r, seq, &b), text != NULL);
+	if (text != NULL)
+		assert_string_equal(buf_str(&b), text);
+	buf_free(&b);
+}
+
+/* A line by its seq, while the reader stands elsewhere and stays there. */
+static void
+found_by_seq(void **state)
+{
+	struct reader *r = reader_new();
+
+	expect_find(r, 1, NULL);
+	assert_int_equal(reader_first_seq(r), 0);
+	assert_int_equal(reader_segment(r, 1, 3,
+			     file_with("f1", "c\nd\nJUNK\n", 9)),
+	    0);
+	assert_int_equal(reader_segment(r, 2, 5, file_with("f2", "e\nf\n", 4)),
+	    0);
+	assert_int_equal(reader_segment(r, 4, 9, file_with("f4", "i\nj\n", 4)),
+	    0);
+	reader_committed(r, 4, 2);
+	reader_seek(r, 0, 0, 3);
+	assert_int_equal(reader_first_seq(r), 3);
+	expect(r, "c", 1, 2);
+	expect_find(r, 6, "f");
+	expect_find(r, 3, "c");
+	expect_find(r, 4, "d");
+	expect_find(r, 5, "e");
+	expect_find(r, 9, "i");
+	expect_find(r, 0, NULL);
+	expect_find(r, 2, NULL);
+	expect_find(r, 7, NULL); /* in the hole */
+	expect_find(r, 8, NULL);
+	expect_find(r, 10, NULL); /* not committed */
+	expect_find(r, UINT64_MAX, NULL);
+	expect(r, "d", 1, 4);
+	expect(r, "e", 2, 2);
 	reader_free(r);
 }
 
@@ -319,6 +371,7 @@ main(void)
 		cmocka_unit_test(on_to_the_next_segment),
 		cmocka_unit_test(a_short_segment_is_left),
 		cmocka_unit_test(what_is_missing_is_an_error),
+		cmocka_unit_test(found_by_seq),
 		cmocka_unit_test(long_lines),
 		cmocka_unit_test(compressed_segments),
 		cmocka_unit_test(replaced_while_read),

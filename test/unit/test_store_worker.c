@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <zstd.h>
 
 #include "store_help.h"
 #include "common/ipc.h"
@@ -41,7 +42,7 @@ static struct {
 	char json[60000];
 	/* the journal that audit plays with */
 	int journal;
-	uint64_t size, seq;
+	uint64_t segment, first, old_first, size, seq;
 	uint8_t leaf[32];
 } t;
 
@@ -274,6 +275,16 @@ stop_store(void)
 /* ---- audit ---- */
 
 static void
+write_new(const char *path, const void *p, size_t n)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+	assert_true(fd != -1);
+	assert_int_equal(ax_write_all(fd, p, n), 0);
+	(void)close(fd);
+}
+
+static void
 journal_append(unsigned n)
 {
 	struct buf b = BUF_INITIALIZER;
@@ -297,35 +308,67 @@ journal_new(unsigned n)
 	(void)unlink("journal");
 	t.journal = open("journal", O_RDWR | O_CREAT | O_APPEND, 0600);
 	assert_true(t.journal != -1);
+	t.segment = t.first = 1;
 	t.size = t.seq = 0;
+	journal_append(n);
+}
+
+/* The live segment becomes "old", compressed, and a new one begins. */
+static void
+journal_rotate(unsigned n)
+{
+	size_t bound = ZSTD_compressBound(t.size);
+	char *plain = malloc(t.size), *z = malloc(bound);
+
+	assert_int_equal(pread(t.journal, plain, t.size, 0), t.size);
+	bound = ZSTD_compress(z, bound, plain, t.size, 3);
+	write_new("old", z, bound);
+	free(plain);
+	free(z);
+	(void)close(t.journal);
+	(void)unlink("journal");
+	t.journal = open("journal", O_RDWR | O_CREAT | O_APPEND, 0600);
+	t.old_first = t.first;
+	t.first = t.seq + 1;
+	t.segment++;
+	t.size = 0;
 	journal_append(n);
 }
 
 static void
 tell_journal_at(void)
 {
-	uint64_t body[3] = { 1, t.size, t.seq + 1 };
+	uint64_t body[3] = { t.segment, t.size, t.seq + 1 };
 
 	assert_int_equal(ipc_send(t.audit, MSG_JOURNAL_AT, 0, body,
 			     sizeof(body)),
 	    0);
 }
 
-/* Audit comes up and sends what it has, unasked and once. */
 static void
-audit_up(void)
+send_segment(uint64_t segment, uint64_t first, const char *name)
 {
 	struct buf b = BUF_INITIALIZER;
-	int fd = open("journal", O_RDONLY | O_CLOEXEC);
+	int fd = open(name, O_RDONLY | O_CLOEXEC);
 
-	connect_peer(PROC_AUDIT, &t.audit);
-	mw_u64(&b, 1);
-	mw_u64(&b, 1);
-	mw_str(&b, "security_audit.jsonl");
+	assert_true(fd != -1);
+	mw_u64(&b, segment);
+	mw_u64(&b, first);
+	mw_str(&b, name);
 	assert_int_equal(ipc_send_fds(t.audit, MSG_SEGMENT_FD, 0, b.d, b.len,
 			     &fd, 1),
 	    0);
 	buf_free(&b);
+}
+
+/* Audit comes up and sends what it has, unasked and once. */
+static void
+audit_up(void)
+{
+	connect_peer(PROC_AUDIT, &t.audit);
+	if (access("old", F_OK) == 0)
+		send_segment(t.segment - 1, t.old_first, "old");
+	send_segment(t.segment, t.first, "journal");
 	tell_journal_at();
 }
 
@@ -632,14 +675,64 @@ a_broken_line_degrades(void **state)
 	stop_store();
 }
 
+/* What is left of the journal is what the database is made of. */
 static void
-write_new(const char *path, const void *p, size_t n)
+old_segments_may_be_gone(void **state)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	uint64_t errors;
 
-	assert_true(fd != -1);
-	assert_int_equal(ax_write_all(fd, p, n), 0);
-	(void)close(fd);
+	remove_w();
+	migrate_w();
+	journal_new(50);
+	journal_rotate(60); /* 1: lines 1-50, compressed; 2: 51-110 */
+	start_store();
+	play_audit(true);
+	await_gauge(MG_STORE_SEQ, 110);
+	stop_store();
+	journal_rotate(40); /* 1 is gone; 2: compressed; 3: 111-150 */
+	start_store();
+	play_audit(true);
+	assert_int_equal(t.mark_seq, 110);
+	await_gauge(MG_STORE_SEQ, 150);
+	assert_int_equal(gauge(MG_STORE_OK), 1);
+	stop_store();
+	assert_int_equal(unlink("old"), 0); /* and the one of its mark */
+	start_store();
+	play_audit(true);
+	journal_append(5);
+	tell_journal_at();
+	await_gauge(MG_STORE_SEQ, 155);
+	stop_store();
+	assert_int_equal(peek("w.db", "SELECT count(*) FROM ah_audit_log"),
+	    155);
+	errors = t.slot->counter[MC_STORE_ERRORS];
+	journal_rotate(7); /* 3: 111-155, compressed; 4: 156-162 */
+	remove_w();
+	migrate_w();
+	start_store();
+	play_audit(true);
+	await_gauge(MG_STORE_SEQ, 162);
+	assert_int_equal(gauge(MG_STORE_OK), 1);
+	assert_int_equal(t.slot->counter[MC_STORE_ERRORS], errors + 1);
+	stop_store();
+	assert_int_equal(peek("w.db", "SELECT count(*) FROM ah_audit_log"), 52);
+	assert_int_equal(peek("w.db", "SELECT min(seq) FROM ah_audit_log"),
+	    111);
+	assert_int_equal(peek("w.db", "SELECT skipped FROM ah_projection"), 0);
+	/* gone before they were applied: missed, and said */
+	start_store();
+	play_audit(true);
+	await_gauge(MG_STORE_OK, 1);
+	stop_store();
+	journal_append(3);
+	journal_rotate(4);
+	assert_int_equal(unlink("old"), 0);
+	start_store();
+	play_audit(true);
+	await_gauge(MG_STORE_SEQ, t.seq);
+	assert_int_equal(gauge(MG_STORE_OK), 0);
+	stop_store();
+	assert_int_equal(peek("w.db", "SELECT skipped FROM ah_projection"), 3);
 }
 
 /* The notary's part: one tile and a checkpoint over the first two lines. */
@@ -755,6 +848,7 @@ main(void)
 		T(a_locked_database_delays_and_loses_nothing),
 		T(a_broken_line_degrades),
 		T(the_log_is_served),
+		T(old_segments_may_be_gone),
 	};
 
 	return (cmocka_run_group_tests(tests, set_up, tear_down));

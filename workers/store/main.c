@@ -62,6 +62,7 @@ static struct {
 	struct reader *reader;
 	enum link link;
 	uint64_t mark_id; /* of the last MARK: an older answer is none */
+	bool began;	  /* from the first line there is */
 	bool wiping;	  /* rows of another journal are still there */
 	struct ipc *audit;
 	struct event *pump, *check;
@@ -139,7 +140,7 @@ stop_projecting(void)
 	projector_free(st.proj);
 	st.proj = NULL;
 	st.link = LINK_NONE;
-	st.wiping = false;
+	st.wiping = st.began = false;
 	(void)event_del(st.pump);
 }
 
@@ -299,6 +300,7 @@ wipe(void)
 		return;
 	}
 	st.wiping = !done;
+	st.began = false;
 	if (done)
 		st.link = LINK_START;
 	else
@@ -313,6 +315,42 @@ skipped_line(const struct reader_line *l, const char *why)
 	    (unsigned long long)l->segment, (unsigned long long)l->end, why);
 }
 
+/* Rebuilt from what is left: segments may be taken away when they are old. */
+static void
+begin_where_it_begins(void)
+{
+	uint64_t first = reader_first_seq(st.reader);
+
+	if (st.began || first == 0 || projector_mark(st.proj)->seq > 0)
+		return;
+	st.began = true;
+	projector_from(st.proj, first);
+	if (first == 1)
+		return;
+	metric_inc(st.w->slot, MC_STORE_ERRORS);
+	log_warnx("projection: begins at seq %llu: the segments before it are "
+		  "gone",
+	    (unsigned long long)first);
+}
+
+/* The next line; a segment that was taken away is passed over. */
+static int
+next_line(struct reader_line *l)
+{
+	uint64_t next = projector_pending(st.proj), first;
+	int more;
+
+	if ((more = reader_next(st.reader, l)) != -1 || errno != ENOENT ||
+	    next > 0)
+		return (more);
+	next = projector_mark(st.proj)->seq + 1;
+	if ((first = reader_pass_gap(st.reader)) > next)
+		log_warnx(
+		    "journal: the segments of lines %llu to %llu are gone",
+		    (unsigned long long)next, (unsigned long long)first - 1);
+	return (reader_next(st.reader, l));
+}
+
 /* Applies lines for a while; 1: there is more, 0: up to date, -1: gave up. */
 static int
 apply_batch(void)
@@ -324,7 +362,8 @@ apply_batch(void)
 	unsigned n = 0;
 	int more, full = 0;
 
-	while ((more = reader_next(st.reader, &l)) == 1) {
+	begin_where_it_begins();
+	while ((more = next_line(&l)) == 1) {
 		rc = n == 0 ? projector_begin(st.proj) : DB_OK;
 		if (rc == DB_OK)
 			rc = projector_line(st.proj, l.p, l.n, l.segment, l.end,

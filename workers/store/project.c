@@ -23,6 +23,7 @@ struct projector {
 	struct rollup *rollup;
 	struct mark done; /* committed */
 	struct mark next; /* of the open batch */
+	uint64_t before;  /* lines that are gone at the journal's beginning */
 	uint8_t key[PROJECT_KEY_LEN];
 	unsigned pending;
 	bool in_tx;
@@ -137,6 +138,12 @@ projector_pending(const struct projector *p)
 	return (p->pending);
 }
 
+void
+projector_from(struct projector *p, uint64_t first_seq)
+{
+	p->before = first_seq > 0 ? first_seq - 1 : 0;
+}
+
 enum db_rc
 projector_begin(struct projector *p)
 {
@@ -147,6 +154,8 @@ projector_begin(struct projector *p)
 	p->in_tx = true;
 	p->pending = 0;
 	p->next = p->done;
+	if (p->next.seq == 0)
+		p->next.seq = p->before;
 	buf_reset(&p->last);
 	return (DB_OK);
 }
@@ -339,6 +348,7 @@ projector_reset(struct projector *p, bool *done)
 	if ((rc = projector_begin(p)) != DB_OK)
 		return (rc);
 	p->next = zero;
+	p->before = 0;
 	ax_random(p->key, sizeof(p->key)); /* of another journal's rows */
 	if ((rc = wipe_tables(p, done)) != DB_OK) {
 		projector_rollback(p);

@@ -44,6 +44,11 @@ const struct classes *projector_classes(const struct projector *);
  * PROJECT_KEY_LEN bytes. */
 const uint8_t *projector_key(const struct projector *);
 
+/*
+ * The journal's first line here has this seq: those before it are gone, and not
+ * missed. Before anything was applied; without effect later.
+ */
+void projector_from(struct projector *, uint64_t first_seq);
 enum db_rc projector_begin(struct projector *);
 /*
  * One line (without its newline) that ends at `offset` of `segment`. A line
