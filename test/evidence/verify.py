@@ -168,7 +168,7 @@ def verify(top, keys, old=(), first=1):
         elif wrong:
             res.found("changed", "key", good + 1, wrong[0])
         else:
-            at("cut_tail", "key", n, size - n)
+            res.found("cut_tail", "key", good + 1, size)
     elif leaves[:n] != have[:len(leaves)]:
         i = [a == b for a, b in zip(leaves, have)].index(False)
         res.found("tile", "key", file="log/" + tile_path(0, i // 256))
@@ -187,7 +187,7 @@ def verify(top, keys, old=(), first=1):
             res.found("rewritten", "old", 1, s)
         else:
             size = max(size, s)
-    res.findings.sort(key=lambda f: f["seq"] or 0)
+    res.findings.sort(key=lambda f: (f["by"] == "old", f["seq"] or 0))
     res.lines, res.size, res.uncovered = n, size, max(0, n - size)
     res.code = 1 if res.findings else 0 if trees else 3
     return res
