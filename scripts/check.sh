@@ -135,7 +135,7 @@ step_tools() {
 	# shellcheck disable=SC2086
 	need_packages $AX_BUILD_PACKAGES libcmocka-dev clang clang-format-14 \
 	    libclang-rt-14-dev python3-pytest python3-hypothesis \
-	    python3-jsonschema strace shellcheck iproute2 curl procps xz-utils sqlite3 git
+	    python3-jsonschema python3-cryptography python3-zstandard zstd strace shellcheck iproute2 curl procps xz-utils sqlite3 git
 	need_users
 }
 
@@ -205,6 +205,11 @@ step_api() {
 	pytest_in api "$dir/normal" api
 }
 
+# The second verifier, and both of them against the batteries' short forms.
+step_evidence() {
+	pytest_in evidence "$dir/normal" evidence
+}
+
 step_hostile() {
 	pytest_in hostile "$dir/normal" hostile
 }
@@ -227,13 +232,13 @@ step_distcheck() {
 	    -j"$jobs" distcheck
 }
 
-steps=${*:-tools build lint format unit fuzz api hostile san crash distcheck}
+steps=${*:-tools build lint format unit fuzz api evidence hostile san crash distcheck}
 mkdir -p "$logs" || die "can't write to $dir" "set AX_CHECK_DIR"
 chmod 755 "$dir"
 for s in $steps; do
 	[ "$(type -t "step_$s")" = function ] ||
 	    die "there is no step \"$s\"" \
-		"steps: tools build lint format unit fuzz api hostile san crash distcheck"
+		"steps: tools build lint format unit fuzz api evidence hostile san crash distcheck"
 	"step_$s"
 done
 say "done"

@@ -46,3 +46,11 @@ def second(top, keys, old=(), first=1):
                 f.get("seq"), f.get("last"), f.get("file"), f.get("offset"),
                 r.uncovered, word or ("damaged" if r.bad(False) else "ok"),
                 word or ("damaged" if r.bad(True) else "ok"))
+
+
+def find_verifier(build):
+    for sub in ("daemon", "daemon/verify"):
+        p = os.path.join(build, sub, "archillx-verify")
+        if os.access(p, os.X_OK):
+            return p
+    raise RuntimeError("no archillx-verify in %s: build first" % build)

@@ -129,7 +129,7 @@ def odd_texts(rng):
         for i in range(len(s)):
             n += 1
             s[i] = mklog.record(n, text=rng.choice(
-                ("", "\u2014 \u0000\n\r\t\"\\", "x" * 30000, '"seq":1,',
+                ("", "\u2014 \u0000\n\r\t\"\\", "x" * 19000, '"seq": 1,',
                  "\U0001f512\u2028")))
     return whole(log)
 

@@ -50,6 +50,11 @@ def stamp(seconds):
     return t.isoformat(timespec="microseconds") + "Z"
 
 
+def text_of(row):
+    """The one way in which a line is written."""
+    return json.dumps(row, sort_keys=True).encode()
+
+
 def record(seq, kind=None, text="", at=None):
     """The line of a record, without its newline; keys sorted."""
     kind = kind or ("outcome" if seq % 2 == 0 else "decision")
@@ -64,14 +69,14 @@ def record(seq, kind=None, text="", at=None):
         "risk_score": seq * 37 % 100, "seq": seq,
         "ts": stamp(seq if at is None else at),
     }
-    return json.dumps(row, separators=(",", ":"), sort_keys=True).encode()
+    return text_of(row)
 
 
 def renumber(line, seq):
     """The same record under another number."""
     row = json.loads(line)
     row["seq"] = seq
-    return json.dumps(row, separators=(",", ":"), sort_keys=True).encode()
+    return text_of(row)
 
 
 def tile_files(leaves, size, old=()):

@@ -123,8 +123,7 @@ def edit(p, variant):
     row["risk_score"] = (row["risk_score"] + 1) % 100
     if p % 2:
         row["context"]["text"] = "x" * (p % 5)
-    lines[p - 1] = json.dumps(row, separators=(",", ":"),
-                              sort_keys=True).encode()
+    lines[p - 1] = mklog.text_of(row)
     return laid(lines, None, variant, ("edited",))
 
 

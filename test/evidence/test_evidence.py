@@ -2,8 +2,13 @@
 """The evidence proves itself: the short forms of the batteries (tamper.py and
 clean.py say how the full ones are run), and the whole way through a running
 daemon."""
+import subprocess
+
 import pytest
 
+import axlib
+import clean
+import mklog
 import tamper
 import tlog
 
@@ -79,3 +84,61 @@ def test_tamper_battery(verifier):
     errors = [e for r in rows for e in r[6]]
     assert not errors, "\n".join(errors[:30])
     assert len({r[0] for r in rows}) == 12
+
+
+def test_clean_logs(verifier):
+    counts, errors = clean.run(verifier, 100)
+    assert not errors, "\n".join(errors[:30])
+    assert sum(counts.values()) == 100 and len(counts) == len(clean.LIVES) + 1
+
+
+def proofs(tmp_path):
+    """(a tlog-proof of archillxctl, the key, the record) of a made log."""
+    log = mklog.make(600, (300,), covered=590, packed=(0,))
+    mklog.write(str(tmp_path / "ev"), log.files())
+    out = tmp_path / "p.tlog-proof"
+    r = ctl("audit", "prove", "--dir", tmp_path / "ev", "-o", out, 258)
+    assert r.returncode == 0, r.stderr
+    return out.read_bytes(), log.key.vkey, log.lines()[257]
+
+
+def ctl(*args):
+    return subprocess.run(
+        [axlib.find_program(axlib.find_build(), "archillxctl")] +
+        [str(a) for a in args], capture_output=True, text=True)
+
+
+def test_a_proof_of_ours(tmp_path):
+    data, key, record = proofs(tmp_path)
+    assert tlog.check_proof(data, [key]) == (257, 590)
+    assert tlog.check_proof(data, [key], record) == (257, 590)
+    with pytest.raises(tlog.Bad):
+        tlog.check_proof(data, [key], record + b" ")
+    with pytest.raises(tlog.Unknown):
+        tlog.check_proof(data, [mklog.Key(salt="other").vkey])
+
+
+def test_both_refuse_the_same_proofs(tmp_path):
+    """Any byte changed, any line taken out or doubled (but not a signature's:
+    the same one twice says nothing else)."""
+    data, key, _ = proofs(tmp_path)
+    lines = data.split(b"\n")
+    bad = [b"\n".join(lines[:i] + lines[i + 1:]) for i in range(len(lines))]
+    bad += [b"\n".join(lines[:i] + [lines[i]] + lines[i:])
+            for i in range(len(lines) - 2)]
+    bad += [data[:i] + bytes([data[i] ^ 1]) + data[i + 1:]
+            for i in range(0, len(data), 7)]
+    bad += [data[:i] for i in range(0, len(data), 41)] + [data + b"\n"]
+    path = tmp_path / "bad.tlog-proof"
+    odd = []
+    for n, x in enumerate(bad):
+        try:
+            tlog.check_proof(x, [key])
+            ours = True
+        except tlog.Bad:
+            ours = False
+        path.write_bytes(x)
+        r = ctl("audit", "check-proof", "--key", key, path)
+        if ours or r.returncode == 0:
+            odd.append((n, ours, r.returncode, x))
+    assert not odd, odd[:3]

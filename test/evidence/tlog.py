@@ -59,7 +59,8 @@ def open_note(data, keys):
     known = {(n, i): k for n, i, k in map(vkey, keys)}
     text, _, signatures = data.rpartition(b"\n\n")
     names = []
-    if signatures[-1:] != b"\n" or re.search(rb"[\0-\x09\x0b-\x1f]", data):
+    if signatures[-1:] != b"\n" or re.search(rb"[\0-\x09\x0b-\x1f]", data) \
+            or data.decode(errors="replace").encode() != data:
         raise Bad("not a signed note")
     for line in signatures[:-1].split(b"\n"):
         m = re.fullmatch(rb"\xe2\x80\x94 ([^ +]+) (\S+)", line)

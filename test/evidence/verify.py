@@ -206,9 +206,10 @@ def main():
         p.error("give DIR or --proof FILE")
     if a.proof:
         try:
-            print("record %d is in the log (tree of %d)" % check_proof(
-                read(a.proof), a.key, read(a.record) if a.record else None))
-        except (Bad, ValueError) as e:
+            index, size = check_proof(read(a.proof), a.key,
+                                      read(a.record) if a.record else None)
+            print("proved: record %d, in the tree of %d" % (index + 1, size))
+        except (Bad, OSError) as e:
             sys.exit("bad proof: %s" % e)
         return 0
     r = verify(a.dir, a.key, a.checkpoint, a.first)
