@@ -22,6 +22,7 @@
 #include "generation.h"
 #include "notify.h"
 #include "parent.h"
+#include "sink.h"
 
 static void
 send_setup(struct proc *p)
@@ -465,6 +466,13 @@ parent_on_ctl_gate_result(struct ipc *c, struct ipc_msg *m, void *arg)
 static void
 parent_on_checkpoint(struct ipc *c, struct ipc_msg *m, void *arg)
 {
+	struct msg_r r;
+	const char *note;
+
+	mr_init(&r, m->body, m->len);
+	note = mr_str_req(&r);
+	if (mr_end(&r) == 0)
+		sink_put(note, strlen(note));
 }
 
 static void

@@ -19,6 +19,7 @@
 #include "common/util.h"
 #include "generation.h"
 #include "parent.h"
+#include "sink.h"
 
 #define TEXT_MAX (1u << 20)
 #define KEYS_MAX 256
@@ -283,6 +284,7 @@ generation_load(const char *conf_file, char *const *overrides,
 	load_folder(dir, &g->rules, &g->nrules, errs);
 	check_rules(g, dir, errs);
 	load_keys(g, errs);
+	sink_check(g->settings, errs);
 	if (errs->n > 0) {
 		generation_free(g);
 		return (NULL);

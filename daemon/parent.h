@@ -42,7 +42,8 @@ enum restart_class {
 	RC_ONESHOT /* started for one job, never restarted */
 };
 
-/* One row of the process table: proc_table.c. Nothing else may fork. */
+/* One row of the process table: proc_table.c. Nothing else is started, but for
+ * the operator's CHECKPOINT_SINK (sink.c). */
 struct proc_desc {
 	enum proc_role role;
 	const char *user; /* behind USER_PREFIX */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Starting, watching and restarting the workers. The only file that forks.
+ * Starting, watching and restarting the workers. The only file that forks them.
  * Children are reaped by pidfd, never by a bare pid.
  */
 #include <sys/prctl.h>
@@ -23,6 +23,7 @@
 #include "common/util.h"
 #include "generation.h"
 #include "parent.h"
+#include "sink.h"
 
 #define EXIT_BURST     70
 #define DELAY_FIRST_MS 100
@@ -351,6 +352,7 @@ parent_abort(int status, const char *why)
 	log_warnx("%s: the service ends", why);
 	parent.ending = true;
 	parent.exit_status = status;
+	sink_abandon();
 	for (i = 0; i < parent.nprocs; i++)
 		proc_kill(&parent.procs[i], SIGKILL);
 	(void)event_base_loopbreak(parent.base);

@@ -16,6 +16,7 @@
 #include "generation.h"
 #include "notify.h"
 #include "parent.h"
+#include "sink.h"
 
 #define ANSWER_LIMIT_S 10
 
@@ -106,6 +107,7 @@ commit(void)
 	if (log_level_parse(settings_str(parent.settings, SET_LOG_LEVEL),
 		&level) == 0)
 		log_set_level(level);
+	sink_on_reload();
 	record_reload();
 	finish(true, buf_str(&pending.report));
 }

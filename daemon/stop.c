@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "notify.h"
 #include "parent.h"
+#include "sink.h"
 
 enum stage { ST_NONE, ST_FRONT, ST_AUDIT, ST_OTHERS, ST_LAST };
 
@@ -94,6 +95,8 @@ stop_on_progress(void)
 {
 	while (stage != ST_NONE && stage_over(stage)) {
 		if (stage == ST_LAST) {
+			if (sink_last())
+				return;
 			stage = ST_NONE;
 			log_info("stopped");
 			(void)event_base_loopbreak(parent.base);
@@ -114,6 +117,7 @@ too_late(evutil_socket_t fd, short what, void *arg)
 
 	log_warnx("stop: not finished after DRAIN_TIMEOUT: killing what is "
 		  "left");
+	sink_abandon();
 	for (i = 0; i < parent.nprocs; i++)
 		proc_kill(&parent.procs[i], SIGKILL);
 	stage = ST_LAST;
@@ -129,6 +133,7 @@ stop_start(const char *why)
 
 	if (parent.ending) {
 		log_warnx("stop: asked again: killing at once");
+		sink_abandon();
 		for (i = 0; i < parent.nprocs; i++)
 			proc_kill(&parent.procs[i], SIGKILL);
 		stage = ST_LAST;
