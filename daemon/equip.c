@@ -105,6 +105,12 @@ send_key(struct proc *p, enum res_kind kind, int key)
 	(void)close(fd);
 }
 
+void
+equip_resource(struct proc *p, enum res_kind kind, const char *name, int fd)
+{
+	send_resource(p, kind, 0, name, fd);
+}
+
 /* Everybody's metrics, read-only: a description that cannot be written. */
 static void
 send_slots(struct proc *p)
@@ -186,6 +192,9 @@ send_resources(struct proc *p)
 		break;
 	case PROC_FILES:
 		send_file_roots(p);
+		break;
+	case PROC_ARCHIVER:
+		archive_equip(p);
 		break;
 	case PROC_LAUNCHER:
 		send_cgroups(p);
@@ -475,24 +484,10 @@ parent_on_checkpoint(struct ipc *c, struct ipc_msg *m, void *arg)
 		sink_put(note, strlen(note));
 }
 
-static void
-parent_on_archive(struct ipc *c, struct ipc_msg *m, void *arg)
-{
-	unsigned i;
-
-	for (i = 0; i < m->nfds; i++)
-		(void)close(m->fds[i]);
-}
-
-static void
-parent_on_archived(struct ipc *c, struct ipc_msg *m, void *arg)
-{
-}
-
 const struct ipc_route parent_routes[] = {
 	{ MSG_CHECKPOINT, parent_on_checkpoint },
-	{ MSG_ARCHIVE, parent_on_archive },
-	{ MSG_ARCHIVED, parent_on_archived },
+	{ MSG_ARCHIVE, archive_on_request },
+	{ MSG_ARCHIVED, archive_on_answer },
 	{ MSG_HELLO, parent_on_hello },
 	{ MSG_CONF_READY, parent_on_conf_ready },
 	{ MSG_CONF_REJECT, parent_on_conf_reject },

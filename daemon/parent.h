@@ -152,6 +152,17 @@ void equip(struct proc *);
 extern const struct ipc_route parent_routes[];
 extern const size_t nparent_routes;
 
+/* One more descriptor for a fresh worker; the caller keeps its own. */
+void equip_resource(struct proc *, enum res_kind, const char *name, int fd);
+
+/* ---- archive.c: the one-shot archiver ---- */
+/* MSG_ARCHIVE of audit, MSG_ARCHIVED of the archiver. */
+void archive_on_request(struct ipc *, struct ipc_msg *, void *);
+void archive_on_answer(struct ipc *, struct ipc_msg *, void *);
+void archive_equip(struct proc *);
+void archive_on_exit(const char *how); /* reaped */
+void archive_kill(void);	       /* if there is one */
+
 /* ---- resources.c: folders, users, sockets; before READY only ---- */
 void resources_open(void);
 void resources_close(void);

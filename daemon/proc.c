@@ -402,6 +402,7 @@ end_shared_life(struct proc *dead)
 		(void)close(parent.lock_fd);
 		parent.lock_fd = -1;
 	}
+	archive_kill(); /* nobody waits for its answer */
 	for (i = 0; i < parent.nprocs; i++) {
 		struct proc *p = &parent.procs[i];
 
@@ -487,6 +488,8 @@ proc_exited(evutil_socket_t fd, short what, void *arg)
 	if (p->desc->restart != RC_ONESHOT)
 		reload_on_death(p);
 	proc_forget(p);
+	if (p->desc->role == PROC_ARCHIVER)
+		archive_on_exit(how);
 	if (parent.ending) {
 		stop_on_progress();
 		return;

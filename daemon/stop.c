@@ -146,6 +146,7 @@ stop_start(const char *why)
 	limit_ev = evtimer_new(parent.base, too_late, NULL);
 	if (limit_ev != NULL)
 		(void)evtimer_add(limit_ev, &tv);
+	archive_kill();
 	stage = ST_FRONT;
 	drain(ST_FRONT);
 	stop_on_progress();
