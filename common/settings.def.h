@@ -101,7 +101,7 @@ SETTING(AUDIT_MIN_FREE, "AUDIT_MIN_FREE", ST_SIZE, "64M", 0, 1099511627776,
 SETTING(AUDIT_COMPRESS, "AUDIT_COMPRESS", ST_BOOL, "yes", 0, 0, NULL, SF_LIVE,
     P(AUDIT), "Compress closed segments with zstd.")
 SETTING(AUDIT_SIGNING, "AUDIT_SIGNING", ST_ENUM, "required", 0, 0,
-    "required|off", 0, P(PARENT) | P(NOTARY) | P(HTTP),
+    "required|off", 0, P(PARENT) | P(AUDIT) | P(NOTARY) | P(HTTP),
     "off runs without a signing key: nothing proves the journal.")
 SETTING(AUDIT_CHECKPOINT_INTERVAL, "AUDIT_CHECKPOINT_INTERVAL", ST_INT, "1", 1,
     3600, NULL, SF_LIVE, P(NOTARY), "Seconds between checkpoints.")

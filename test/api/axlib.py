@@ -125,6 +125,9 @@ def segment_bytes(path):
     """What counts of a segment: all of it, or what stood before its fdatasync
     failed; such a file is never touched again, and its name says the length
     (security_audit.NNNNNNNN.TIME.cut-LENGTH.jsonl)."""
+    if path.endswith(".zst"):
+        return subprocess.run(["zstd", "-dcq", path], check=True,
+                              stdout=subprocess.PIPE).stdout
     op = gzip.open if path.endswith(".gz") else open
     with op(path, "rb") as f:
         data = f.read()
@@ -261,6 +264,9 @@ class Daemon:
 
     def journal_files(self):
         files = glob.glob(os.path.join(self.evidence, "archive", "*.jsonl*"))
+        # While a segment is exchanged there are both forms of it.
+        files = [f for f in files
+                 if not (f.endswith(".zst") and f[:-4] in files)]
         live = os.path.join(self.evidence, "security_audit.jsonl")
         return sorted(files) + ([live] if os.path.exists(live) else [])
 

@@ -27,7 +27,7 @@ tell(struct feed *f, const struct segment *s, uint64_t next_seq)
 }
 
 static int
-send_segment(struct feed *f, size_t i)
+send_descriptor(struct feed *f, size_t i)
 {
 	const struct segment *s = journal_segment(f->journal, i);
 	struct buf b = BUF_INITIALIZER;
@@ -42,9 +42,31 @@ send_segment(struct feed *f, size_t i)
 	mw_str(&b, s->name);
 	r = ipc_send_fds(f->peer, MSG_SEGMENT_FD, 0, b.d, b.len, &fd, 1);
 	buf_free(&b);
-	if (r == 0 && i + 1 < journal_nsegments(f->journal))
-		r = tell(f, s, journal_segment(f->journal, i + 1)->first_seq);
 	return (r);
+}
+
+static int
+send_segment(struct feed *f, size_t i)
+{
+	int r = send_descriptor(f, i);
+
+	if (r == 0 && i + 1 < journal_nsegments(f->journal))
+		r = tell(f, journal_segment(f->journal, i),
+		    journal_segment(f->journal, i + 1)->first_seq);
+	return (r);
+}
+
+void
+feed_again(struct feed *f, uint64_t segment)
+{
+	size_t i;
+
+	if (f->journal == NULL || f->peer == NULL || ipc_congested(f->peer))
+		return;
+	for (i = 0; i < f->next; i++) {
+		if (journal_segment(f->journal, i)->num == segment)
+			(void)send_descriptor(f, i);
+	}
 }
 
 void

@@ -30,6 +30,9 @@ void feed_up(struct feed *, struct ipc *peer);
 void feed_down(struct feed *);
 /* After every commit, and now and then. */
 void feed_push(struct feed *);
+/* The segment has another file, of the same text: a peer that has the old one
+ * open gets the new one, so that the old one's space is free. */
+void feed_again(struct feed *, uint64_t segment);
 /* The store's mark: answers whether our line of that seq is the same, once
  * there is a journal to ask. */
 void feed_mark(struct feed *, uint64_t id, uint64_t seq, const uint8_t *leaf,

@@ -450,6 +450,7 @@ count(struct gate *g)
 	metric_add(g->slot, MC_JOURNAL_BYTES, s->bytes - g->seen.bytes);
 	metric_add(g->slot, MC_AUDIT_WRITE_FAILURES,
 	    s->failures - g->seen.failures);
+	metric_add(g->slot, MC_ROTATIONS, s->rotations - g->seen.rotations);
 	if (s->syncs != g->seen.syncs)
 		metric_observe_us(g->slot, MH_SYNC, s->last_sync_us);
 	g->seen = *s;

@@ -113,7 +113,7 @@ int journal_leaf_at(const struct journal *, uint64_t seq, uint8_t out[32]);
 uint64_t journal_cut_bytes(const struct journal *);
 
 struct journal_stats {
-	uint64_t lines, syncs, bytes, failures;
+	uint64_t lines, syncs, bytes, failures, rotations;
 	uint64_t last_sync_us; /* how long the last fdatasync took */
 };
 const struct journal_stats *journal_stats(const struct journal *);

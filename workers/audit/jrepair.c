@@ -418,6 +418,7 @@ journal_rotate(struct journal *j)
 	}
 	if (step_move(j) == -1 || step_create(j) == -1)
 		return;
+	j->stats.rotations++;
 	log_info("journal: rotated to %s", j->moved);
 	record_rotation(j);
 	j->moved[0] = '\0';

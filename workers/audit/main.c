@@ -21,6 +21,7 @@
 #include "common/log.h"
 #include "common/msg.h"
 #include "common/util.h"
+#include "workers/audit/archive.h"
 #include "workers/audit/feed.h"
 #include "workers/audit/gate.h"
 #include "workers/audit/snapshot.h"
@@ -32,6 +33,8 @@
 /* Newer than the kernel headers of Debian 12. */
 #define LL_REFER    (1ull << 13)
 #define LL_TRUNCATE (1ull << 14)
+
+#define AUDIT_SIGNED 0 /* AUDIT_SIGNING=required */
 
 #define SNAPSHOT_LINES 50000 /* replayed at a start, at most about */
 
@@ -45,7 +48,8 @@ struct audit {
 	struct journal *journal;
 	struct feed store, notary;
 	int dirfd, lockfd;
-	struct event *commit, *tick;
+	struct archive *archive; /* with the journal */
+	struct event *commit, *tick, *archive_step;
 	bool lock_said, journal_said;
 	struct snapshot snap; /* the last one saved or read */
 	bool want_snapshot;
@@ -288,6 +292,58 @@ static const struct gate_ops gate_ops = {
 	.drained = on_drained,
 };
 
+/* ---- what the archiving wants done ---- */
+
+static int
+on_archive_request(void *arg, uint64_t segment, int in, int out)
+{
+	const int fds[2] = { in, out };
+
+	return (ipc_send_fds(A.w->parent, MSG_ARCHIVE, 0, &segment,
+	    sizeof(segment), fds, 2));
+}
+
+static void
+on_archive_later(void *arg, unsigned ms)
+{
+	const struct timeval tv = { 0, (suseconds_t)ms * 1000 };
+
+	if (event_add(A.archive_step, &tv) == -1)
+		fatalx("archive: timer");
+}
+
+static void
+on_archive_replaced(void *arg, uint64_t segment)
+{
+	feed_again(&A.notary, segment);
+	feed_again(&A.store, segment);
+}
+
+static const struct archive_ops archive_ops = {
+	.request = on_archive_request,
+	.later = on_archive_later,
+	.replaced = on_archive_replaced,
+};
+
+static void
+archive_due(evutil_socket_t fd, short what, void *arg)
+{
+	archive_step(A.archive);
+}
+
+/* What a checkpoint will never cover need not wait for it. */
+static void
+archive_more(void)
+{
+	bool signing = settings_enum(A.w->settings, SET_AUDIT_SIGNING) ==
+	    AUDIT_SIGNED;
+
+	if (A.archive != NULL && !A.w->draining)
+		archive_tick(A.archive,
+		    settings_bool(A.w->settings, SET_AUDIT_COMPRESS),
+		    signing ? A.covered : journal_seq(A.journal));
+}
+
 /* ---- messages ---- */
 
 /* The frame's buffer is ours while the handler runs; a mapped body is not. */
@@ -464,7 +520,21 @@ audit_on_covered(struct ipc *c, struct ipc_msg *m, void *arg)
 static void
 audit_on_archived(struct ipc *c, struct ipc_msg *m, void *arg)
 {
-	metric_inc(A.w->slot, MC_IPC_DROPPED);
+	uint64_t segment, text, file;
+	struct msg_r r;
+	const char *error;
+	uint8_t ok;
+
+	mr_init(&r, m->body, m->len);
+	segment = mr_u64(&r);
+	ok = mr_u8(&r);
+	text = mr_u64(&r);
+	file = mr_u64(&r);
+	error = mr_str_req(&r);
+	if (mr_end(&r) == -1 || A.archive == NULL ||
+	    archive_answer(A.archive, segment, ok != 0, text, file, error) ==
+		-1)
+		metric_inc(A.w->slot, MC_IPC_DROPPED);
 }
 
 static const struct ipc_route peer_routes[] = {
@@ -649,6 +719,10 @@ try_start(void)
 {
 	if (A.journal != NULL || !take_lock() || !open_journal())
 		return;
+	A.archive = archive_new(&archive_ops, NULL, A.journal, A.io, A.dirfd,
+	    A.w->slot);
+	if (A.archive == NULL)
+		fatalx("archive: out of memory");
 	gate_attach(A.gate, A.journal);
 	feed_start(&A.notary, A.journal);
 	feed_start(&A.store, A.journal);
@@ -679,6 +753,7 @@ tick_due(evutil_socket_t fd, short what, void *arg)
 	try_start();
 	gate_tick(A.gate);
 	push_feeds();
+	archive_more();
 }
 
 static void
@@ -688,7 +763,8 @@ audit_confined(struct worker *w)
 
 	A.commit = event_new(w->base, -1, 0, commit_due, NULL);
 	A.tick = event_new(w->base, -1, EV_PERSIST, tick_due, NULL);
-	if (A.commit == NULL || A.tick == NULL ||
+	A.archive_step = evtimer_new(w->base, archive_due, NULL);
+	if (A.commit == NULL || A.tick == NULL || A.archive_step == NULL ||
 	    event_add(A.tick, &every) == -1)
 		fatalx("gate: timers");
 	try_start();
