@@ -47,3 +47,41 @@ AC_DEFUN([AX_HARDENING], [
 	AX_LDFLAG([-Wl,-z,separate-code])
 	AX_LDFLAG([-Wl,--as-needed])
 ])
+dnl AX_STATIC_VERIFY: VERIFY_STATIC (linker flags) and VERIFY_STATIC_LIBS. Builds
+dnl with sanitizers, and machines without the static libraries, link dynamically.
+AC_DEFUN([AX_STATIC_VERIFY], [
+	VERIFY_STATIC=
+	VERIFY_STATIC_LIBS=
+	ax_verify_static=dynamic
+	ax_save_ldflags="$LDFLAGS"
+	ax_save_libs="$LIBS"
+	AS_IF([test "$enable_sanitizers" != yes && test "$enable_fuzzers" != yes], [
+		for ax_flag in -static-pie -static; do
+			AC_MSG_CHECKING([whether archillx-verify links with $ax_flag])
+			LDFLAGS="$ax_save_ldflags $AX_LDFLAGS $ax_flag"
+			AS_IF([test $ax_flag = -static],
+			    [LDFLAGS="$ax_save_ldflags $ax_flag -no-pie"])
+			LIBS="$CRYPTO_LIBS $ZSTD_LIBS -ldl -lpthread"
+			AC_LINK_IFELSE([AC_LANG_PROGRAM([
+#include <openssl/evp.h>
+#include <zstd.h>
+			    ], [
+return (EVP_MD_fetch(NULL, "SHA256", NULL) == NULL || ZSTD_createDCtx() == NULL);
+			    ])], [
+				AC_MSG_RESULT([yes])
+				VERIFY_STATIC="$ax_flag"
+				AS_IF([test $ax_flag = -static],
+				    [VERIFY_STATIC="-static -no-pie"])
+				VERIFY_STATIC_LIBS="-ldl -lpthread"
+				ax_verify_static="static ($ax_flag)"
+				break
+			    ], [AC_MSG_RESULT([no])])
+		done
+		AS_IF([test -z "$VERIFY_STATIC"],
+		    [AC_MSG_NOTICE([archillx-verify is linked dynamically: libcrypto.a or libzstd.a is not to be had])])
+	])
+	LDFLAGS="$ax_save_ldflags"
+	LIBS="$ax_save_libs"
+	AC_SUBST([VERIFY_STATIC])
+	AC_SUBST([VERIFY_STATIC_LIBS])
+])

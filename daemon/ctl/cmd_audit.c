@@ -15,5 +15,7 @@ const struct ctl_verb audit_verbs[] = {
 	{ "audit", "check-proof", "--key PUB FILE",
 	    "check such a file, offline, and print the record", false,
 	    cmd_audit_check_proof },
+	{ "audit", "verify", "--key PUB [--checkpoint OLD] [--from SEQ] [DIR]",
+	    "judge a copy of the evidence, offline", false, cmd_audit_verify },
 };
 const size_t naudit_verbs = AX_NELEM(audit_verbs);

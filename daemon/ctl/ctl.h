@@ -72,5 +72,6 @@ int cmd_governor_check(struct ctl *, int, char **);
 int cmd_migrate(struct ctl *, int, char **);
 int cmd_audit_prove(struct ctl *, int, char **);
 int cmd_audit_check_proof(struct ctl *, int, char **);
+int cmd_audit_verify(struct ctl *, int, char **);
 
 #endif
