@@ -8,7 +8,8 @@ with, so that a noisy machine is noisy to both; the figures are medians of the
 turns.  All traffic is on 127.0.0.1 and bounded.
 
 usage: bench.py [--turns N] [--seconds N] [--sustain SECONDS] [ONLY...]
-       ONLY: http invoke sustain code memory start
+                [--rows N,N,N]
+       ONLY: http invoke sustain code memory start rows
 """
 import argparse
 import os
@@ -331,12 +332,28 @@ def first(d, path, t):
     return (time.perf_counter() - t) * 1e3
 
 
+def bench_rows(a):
+    prog = os.path.join(axlib.find_build(), "test", "load", "bench_rows")
+    if not os.access(prog, os.X_OK):
+        raise axlib.TestError("no %s: make check builds it" % prog)
+    for hours, what in ((720, "over a month"),
+                        (1, "within an hour, as fast as the gate writes")):
+        say("\n== The store's queries as rows grow, %s  "
+            "[aim: last/first <= 1.5]", what)
+        p = subprocess.run([prog, str(hours)] + a.rows.split(","),
+                           stdout=subprocess.PIPE, text=True)
+        say("%s", p.stdout.rstrip())
+        if p.returncode != 0:
+            raise axlib.TestError("bench_rows: %d" % p.returncode)
+
+
 def daemon(**kw):
     return axlib.Daemon(**{"HTTP_WORKERS": 1, "LOG_LEVEL": "WARNING", **kw})
 
 
 ALL = {"http": bench_http, "invoke": bench_invoke, "sustain": bench_sustain,
-       "code": bench_code, "memory": bench_memory, "start": bench_start}
+       "code": bench_code, "memory": bench_memory, "start": bench_start,
+       "rows": bench_rows}
 
 
 def main():
@@ -344,6 +361,7 @@ def main():
     ap.add_argument("--turns", type=int, default=5)
     ap.add_argument("--seconds", type=int, default=3)
     ap.add_argument("--sustain", type=int, default=60)
+    ap.add_argument("--rows", default="1000,100000,10000000")
     ap.add_argument("only", nargs="*", choices=list(ALL) + [[]])
     a = ap.parse_args()
     say("ArcHillx, %d cores, %s", os.cpu_count(), os.uname().release)

@@ -16,73 +16,34 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/util.h"
-#include "workers/store/migrate.h"
+#include "rows.h"
 #include "workers/store/project.h"
 #include "workers/store/query.h"
 #include "common/reader.h"
 
-#define BASE_US UINT64_C(1767225600000000)
-
-static void __attribute__((noreturn)) die(const char *what)
+static void
+die(const char *what)
 {
 	(void)fprintf(stderr, "bench_project: %s\n", what);
 	exit(1);
 }
 
-static struct db *
-fresh_db(void)
-{
-	char err[MIG_ERR_LEN];
-	struct migset set;
-	struct db *db = NULL;
-
-	if (migset_load(&set, AX_SRCDIR "/sql/sqlite", err, sizeof(err)) ==
-		-1 ||
-	    (db = db_open("sqlite", "bench.db", DB_CREATE, 1000, err,
-		 sizeof(err))) == NULL ||
-	    migrate_upgrade(db, &set, "head", &migrate_defaults, err,
-		sizeof(err)) == -1)
-		die(err);
-	migset_free(&set);
-	return (db);
-}
-
-/* Two lines a run, as the gate writes them: a decision and its outcome. */
 static int
 write_journal(long lines, long hours)
 {
-	static const char *const actions[] = { "invoke_skill:file_ops",
-		"invoke_skill:code_exec", "invoke_skill:report",
-		"auth_failed" };
-	static const char *const decisions[] = { "APPROVED", "APPROVED",
-		"WARNED", "BLOCKED" };
+	struct buf b = BUF_INITIALIZER;
 	FILE *f = fopen("journal", "w");
-	char ts[AX_TS_LEN];
-	uint64_t us;
 	long i;
 
 	if (f == NULL)
 		die("journal");
 	for (i = 1; i <= lines; i++) {
-		us = BASE_US +
-		    (uint64_t)((double)i / (double)lines * (double)hours *
-			3600e6);
-		ax_ts_format(us, ts);
-		(void)fprintf(f,
-		    "{\"action\": \"%s\", \"actor\": "
-		    "\"api_key:operations\", \"context\": {\"inputs\": "
-		    "{\"operation\": \"exists\", \"path\": \"reports/%ld\"}, "
-		    "\"request_context\": {\"request_id\": \"01J%012ld\", "
-		    "\"session_id\": null, \"task_id\": null}}, \"decision\": "
-		    "\"%s\", \"id\": \"node-a-%ld\", \"idem\": null, \"kind\": "
-		    "\"%s\", \"node\": \"node-a\", \"permit\": %ld, \"reason\":"
-		    " \"low risk\", \"request_id\": \"01J%012ld\", "
-		    "\"risk_score\": %ld, \"seq\": %ld, \"ts\": \"%s\"}\n",
-		    actions[i / 2 % 7 % 4], i, i, decisions[i / 2 % 11 % 4], i,
-		    i % 2 ? "decision" : "outcome", (i + 1) / 2, i,
-		    i / 2 % 5 * 20, i, ts);
+		buf_reset(&b);
+		row_line(&b, i, lines, hours);
+		buf_addc(&b, '\n');
+		(void)fwrite(b.d, 1, b.len, f);
 	}
+	buf_free(&b);
 	if (fclose(f) != 0)
 		die("journal");
 	return (open("journal", O_RDONLY));
@@ -206,7 +167,7 @@ main(int argc, char **argv)
 	    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
 	if (mkdtemp(dir) == NULL || chdir(dir) == -1)
 		die("scratch folder");
-	db = fresh_db();
+	db = fresh_db("bench.db");
 	fd = write_journal(lines, hours);
 	if (fd == -1 || fstat(fd, &sb) == -1 || (r = reader_new()) == NULL ||
 	    (p = projector_new(db, &rc)) == NULL ||
