@@ -311,6 +311,12 @@ ctl_on_skill_disable(struct control_conn *c, json_t *args)
 	to_gate(c, "skill.disable", args);
 }
 
+static void
+ctl_on_audit_archive(struct control_conn *c, json_t *args)
+{
+	to_gate(c, "audit.archive", args);
+}
+
 void
 control_on_gate_result(uint64_t id, bool ok, const char *text)
 {
@@ -370,6 +376,7 @@ static const struct {
 	{ "log-level", ctl_on_log_level },
 	{ "skill.enable", ctl_on_skill_enable },
 	{ "skill.disable", ctl_on_skill_disable },
+	{ "audit.archive", ctl_on_audit_archive },
 	{ "probe", ctl_on_probe },
 };
 

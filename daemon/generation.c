@@ -349,6 +349,10 @@ send_facts(const struct generation *g, struct proc *p)
 	/* the governor judges the file that a relative path really names */
 	if (p->desc->role == PROC_AUDIT)
 		send_item(p, CONF_FACT, "files_root", parent.files_root);
+	/* named in answers; it cannot see it */
+	if (p->desc->role == PROC_AUDIT)
+		send_item(p, CONF_FACT, "evidence_dir",
+		    settings_str(g->settings, SET_EVIDENCE_DIR));
 }
 
 void

@@ -9,6 +9,9 @@
 #include "ctl.h"
 
 const struct ctl_verb audit_verbs[] = {
+	{ "audit", "archive", "",
+	    "close the journal's live file and put it into archive/", false,
+	    cmd_audit_archive },
 	{ "audit", "prove", "[--dir DIR] [-o FILE] SEQ",
 	    "write a record, its proof and the checkpoint as a C2SP tlog-proof",
 	    false, cmd_audit_prove },

@@ -3,6 +3,7 @@
 nothing lost in between, whatever dies meanwhile."""
 import glob
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -128,5 +129,36 @@ def test_killed_archivers_and_gates(make_ax):
     until_compressed(ax, 90)
     assert sum_ == hashlib.sha256(axlib.segment_bytes(closed(ax)[0])).digest()
     check_lines(ax)
+    ax.restart()
+    check_lines(ax)
+
+
+def test_archive_on_request(make_ax):
+    ax = make_ax(signing=False)
+    r = ax.ctl("--json", "audit", "archive")
+    assert r.returncode == 0, r
+    a = json.loads(r.stdout)
+    assert a["rotated"] is True and a["threshold"] == 1
+    assert a["path"] == os.path.join(ax.evidence, "security_audit.jsonl")
+    assert a["archive_dir"] == os.path.join(ax.evidence, "archive")
+    assert os.path.dirname(a["archived_to"]) == a["archive_dir"]
+    assert os.path.exists(a["path"]) is a["current_exists"]
+    until_compressed(ax)
+    text = axlib.segment_bytes(a["archived_to"] + ".zst")
+    assert len(text) == a["size"]
+    assert b'"audit_archive"' in text
+    # any number of them in one second: no name is used twice
+    names = {a["archived_to"]}
+    for _ in range(5):
+        r = ax.ctl("audit", "archive")
+        assert r.returncode == 0 and r.stdout.count("\n") == 1, r
+        names.add(r.stdout.split(":")[0])
+    assert len(names) == 6
+    until_compressed(ax)
+    assert len(closed(ax)) == 6
+    rows = check_lines(ax)
+    mine = [r for r in rows if r["action"] == "audit_archive"]
+    assert len(mine) == 6
+    assert all(r["actor"] == "os:%d" % os.geteuid() for r in mine)
     ax.restart()
     check_lines(ax)

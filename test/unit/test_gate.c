@@ -643,6 +643,87 @@ flags_survive(void **state)
 }
 
 static void
+ask_archive(struct stage *s, uint64_t id, const char *token)
+{
+	const struct gate_request r = { .action = GATE_ARCHIVE,
+		.source = SRC_API,
+		.token = token,
+		.address = "::1",
+		.request_id = "req-archive",
+		.skill = "",
+		.inputs = "{}" };
+
+	gate_request(s->g, &front, id, &r);
+}
+
+static void
+archived_on_request(void **state)
+{
+	struct stage *s = *state;
+	size_t n;
+
+	open_gate(s);
+	n = journal_nsegments(s->j);
+	ask_archive(s, 1, USER);
+	answer(s, 0, 1, GS_FORBIDDEN);
+	/* two in one batch close one file, and both are told so */
+	ask_archive(s, 2, ADMIN);
+	ask_archive(s, 3, ADMIN);
+	assert_int_equal(s->nanswers, 1);
+	loop(s);
+	answer(s, 1, 2, GS_CHANGED);
+	answer(s, 2, 3, GS_CHANGED);
+	assert_int_equal(journal_nsegments(s->j), n + 1);
+	assert_string_equal(s->answers[1].output, s->answers[2].output);
+	assert_non_null(strstr(s->answers[1].output, "\"rotated\":true"));
+	assert_non_null(
+	    strstr(s->answers[1].output, journal_segment(s->j, n - 1)->name));
+	assert_true(journal_has(s, "\"action\": \"journal_rotated\""));
+	gate_ctl(s->g, &(struct origin){ PROC_PARENT, 0, 1 }, 4, "os:0",
+	    "audit.archive", "{}");
+	loop(s);
+	answer(s, 3, 4, GS_CHANGED);
+	assert_int_equal(journal_nsegments(s->j), n + 2);
+	assert_string_not_equal(s->answers[1].output, s->answers[3].output);
+	end(s);
+	begin(s);
+	open_gate(s);
+	assert_int_equal(journal_nsegments(s->j), n + 2);
+}
+
+static void
+what_could_not_be_archived_is_not_said_to_be(void **state)
+{
+	struct stage *s = *state;
+	size_t n;
+
+	open_gate(s);
+	n = journal_nsegments(s->j);
+	faults("op=write,err=EIO");
+	ask_archive(s, 1, ADMIN);
+	loop(s);
+	answer(s, 0, 1, GS_UNAVAILABLE);
+	gate_tick(s->g);
+	loop(s);
+	assert_int_equal(journal_nsegments(s->j), n);
+	faults("op=rename,err=EIO");
+	ask_archive(s, 2, ADMIN);
+	loop(s);
+	answer(s, 1, 2, GS_INTERNAL);
+	assert_int_equal(journal_nsegments(s->j), n);
+	/* put aside, and then a folder that cannot be synced: it waits */
+	faults("op=fsync,err=EIO");
+	ask_archive(s, 3, ADMIN);
+	loop(s);
+	assert_int_equal(s->nanswers, 2);
+	faults("");
+	gate_tick(s->g);
+	loop(s);
+	answer(s, 2, 3, GS_CHANGED);
+	assert_int_equal(journal_nsegments(s->j), n + 1);
+}
+
+static void
 a_flag_that_is_not_recorded_does_not_change(void **state)
 {
 	struct stage *s = *state;
@@ -991,6 +1072,8 @@ main(void)
 		T(executor_away),
 		T(too_many),
 		T(cancelled),
+		T(archived_on_request),
+		T(what_could_not_be_archived_is_not_said_to_be),
 		T(flags_survive),
 		T(a_flag_that_is_not_recorded_does_not_change),
 		T(snapshot_errors),

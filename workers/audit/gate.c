@@ -106,6 +106,7 @@ gate_new(const struct gate_ops *ops, void *arg, struct metrics_slot *slot,
 	g->slot = slot;
 	g->conf = conf;
 	g->epoch = epoch;
+	TAILQ_INIT(&g->closings);
 	/* The slot still tells of the life before. */
 	metric_set(slot, MG_GATE_OPEN, 0);
 	return (g);
@@ -116,6 +117,7 @@ gate_free(struct gate *g)
 {
 	if (g == NULL)
 		return;
+	gate_archive_forget(g);
 	permits_clear(&g->permits);
 	idems_clear(&g->idems);
 	flags_clear(&g->flags);
@@ -484,6 +486,7 @@ gate_commit(struct gate *g)
 	count(g);
 	if (journal_seq(g->journal) != before)
 		g->ops->advanced(g->arg);
+	gate_archive_answer(g);
 	if (g->phase == GATE_SETTLING)
 		settle(g);
 	metric_set(g->slot, MG_OPEN_PERMITS, g->permits.n);
@@ -511,6 +514,7 @@ repair(struct gate *g)
 	}
 	count(g);
 	g->ops->advanced(g->arg);
+	gate_archive_answer(g);
 	if (g->phase != GATE_SETTLING)
 		gate_record_kept(g);
 	gate_gauges(g);

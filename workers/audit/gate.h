@@ -52,7 +52,8 @@ struct gate_conf {
 	struct keys *keys;
 	uint8_t policy[32]; /* digest of the rules */
 	char backend[16];
-	char files_root[4096]; /* where relative paths start; "": unknown */
+	char evidence_dir[4096]; /* absolute, for answers only */
+	char files_root[4096];	 /* where relative paths start; "": unknown */
 	enum gov_mode mode;
 	int block, warn;
 	bool acl, validate, code_exec, auth_off;

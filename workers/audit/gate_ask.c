@@ -581,6 +581,8 @@ gate_request(struct gate *g, const struct origin *o, uint64_t id,
 		gate_unavailable(g, o, id);
 	else if (req->action == GATE_INVOKE)
 		ask_invoke(&a);
+	else if (req->action == GATE_ARCHIVE)
+		gate_ask_archive(&a);
 	else
 		gate_ask_flag(&a);
 	json_decref(a.inputs);

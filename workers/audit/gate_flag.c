@@ -106,6 +106,12 @@ ctl_disable(const struct ctl *c)
 }
 
 static void
+ctl_archive(const struct ctl *c)
+{
+	gate_ctl_archive(c->g, c->origin, c->id, c->actor);
+}
+
+static void
 reload_begin(struct event *e, const char *actor, const json_t *changes,
     uint64_t generation)
 {
@@ -154,6 +160,7 @@ gate_ctl(struct gate *g, const struct origin *o, uint64_t id, const char *actor,
 	} verbs[] = {
 		{ "skill.enable", ctl_enable },
 		{ "skill.disable", ctl_disable },
+		{ "audit.archive", ctl_archive },
 		{ "reload", ctl_reload },
 	};
 	json_t *o_args = json_loads(args, JSON_REJECT_DUPLICATES, NULL);

@@ -2,6 +2,8 @@
 #ifndef AX_GPRIV_H
 #define AX_GPRIV_H
 
+#include <sys/queue.h>
+
 #include "workers/audit/gate.h"
 
 /* What the gate_*.c files share; nobody else includes it. */
@@ -36,6 +38,8 @@ struct gate {
 	struct flags flags;
 	struct idems idems;
 	uint64_t drain_since;
+
+	TAILQ_HEAD(, closing) closings; /* of the live file, asked for */
 
 	/* what could not be recorded while the gate was closed */
 	uint64_t missed[AE_MAX];
@@ -86,6 +90,14 @@ void gate_end_without(struct permit *, enum end_state, const char *state,
 void gate_record_outcome(struct permit *);
 /* After a repair: tries all kept outcomes again. */
 void gate_record_kept(struct gate *);
+
+/* gate_archive.c */
+void gate_ask_archive(struct asking *);
+void gate_ctl_archive(struct gate *, const struct origin *, uint64_t id,
+    const char *actor);
+/* After a commit or a repair: answers whose segment is closed. */
+void gate_archive_answer(struct gate *);
+void gate_archive_forget(struct gate *);
 
 /* gate_flag.c */
 void gate_ask_flag(struct asking *);

@@ -208,9 +208,22 @@ journal_commit(struct journal *j)
 		return (refuse_batch(j));
 	}
 	batch_durable(j, started);
-	if (journal_active(j)->committed >= j->rotate_at && j->waiting.n == 0)
+	if (j->waiting.n == 0 &&
+	    (journal_active(j)->committed >= j->rotate_at || j->rotate_soon))
 		journal_rotate(j);
 	return (0);
+}
+
+void
+journal_rotate_soon(struct journal *j)
+{
+	j->rotate_soon = journal_active(j)->committed > 0;
+}
+
+bool
+journal_rotates_soon(const struct journal *j)
+{
+	return (j->rotate_soon);
 }
 
 /* ---- space ---- */

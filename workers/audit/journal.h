@@ -86,6 +86,12 @@ size_t journal_pending(const struct journal *);
  */
 int journal_commit(struct journal *);
 
+/* Asks for a rotation although the segment is not full: with the next commit
+ * that leaves nothing waiting. A segment without a line is left alone. */
+void journal_rotate_soon(struct journal *);
+/* It was asked for and not tried yet. */
+bool journal_rotates_soon(const struct journal *);
+
 /* Makes sure that n more bytes fit beside the batch; -1: no space now. */
 int journal_room(struct journal *, uint64_t n);
 /* After a -1: 0 only when the reserve could be filled up again, so that an

@@ -41,6 +41,7 @@ struct journal {
 	uint64_t refused;    /* lines, since then */
 	char moved[112];     /* where the repair put the old segment */
 	uint64_t rotate_at;
+	bool rotate_soon;
 
 	uint64_t cut_bytes;
 	struct journal_stats stats;

@@ -408,6 +408,7 @@ journal_rotate(struct journal *j)
 {
 	uint64_t size = journal_active(j)->committed;
 
+	j->rotate_soon = false;
 	/* Frees what is reserved behind the end; the lines stay. */
 	(void)j->io->ftruncate(j->fd, (off_t)size);
 	j->reserved = 0;

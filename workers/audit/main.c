@@ -583,6 +583,9 @@ audit_conf_item(struct worker *w, enum conf_kind kind, const char *name,
 		r = keys_add(A.next->keys, name, value, why, sizeof(why));
 	else if (kind == CONF_FACT && strcmp(name, "node") == 0)
 		(void)ax_strlcpy(A.next_node, value, sizeof(A.next_node));
+	else if (kind == CONF_FACT && strcmp(name, "evidence_dir") == 0)
+		(void)ax_strlcpy(A.next->evidence_dir, value,
+		    sizeof(A.next->evidence_dir));
 	else if (kind == CONF_FACT && strcmp(name, "files_root") == 0)
 		(void)ax_strlcpy(A.next->files_root, value,
 		    sizeof(A.next->files_root));
