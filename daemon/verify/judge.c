@@ -622,7 +622,7 @@ whole_log(struct judge *j)
 	struct verify_report *r = j->r;
 	struct place at;
 
-	if (j->accepted > 0 || j->forged < 8 || !j->trust->usable)
+	if (j->accepted > r->uncovered || j->forged < 8 || !j->trust->usable)
 		return;
 	at = j->run[0].at;
 	memset(r->count, 0, sizeof(r->count));

@@ -205,7 +205,7 @@ made_checkpoint(const struct made *m, uint64_t size, const char *file)
 	struct leaves l;
 
 	hash_lines(&l, m->salt, size);
-	sign(m, &l, size, ".", file);
+	sign(m, &l, size, "", file);
 	free(l.h);
 }
 
