@@ -41,9 +41,10 @@ enum msg_type {
 	MSG_CONF_ABORT,
 	/* w>p u32 landlock ABI, u8 seccomp mode in force, u8 mdwe in force */
 	MSG_READY,
-	/* p>w (empty): stop taking work, finish, answer DRAINED */
+	/* p>w (empty; to the notary u64, what audit said): stop taking work,
+	 * finish, answer DRAINED */
 	MSG_DRAIN,
-	/* w>p (empty) */
+	/* w>p (empty; of audit u64, the journal's last seq) */
 	MSG_DRAINED,
 	/* p>w u64 cookie, and back */
 	MSG_PING,

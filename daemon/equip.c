@@ -417,6 +417,8 @@ parent_on_drained(struct ipc *c, struct ipc_msg *m, void *arg)
 	if (p->state != PROC_DRAINING)
 		return;
 	p->state = PROC_DRAINED;
+	if (p->desc->role == PROC_AUDIT && m->len == sizeof(parent.last_seq))
+		memcpy(&parent.last_seq, m->body, m->len);
 	stop_on_progress();
 }
 

@@ -106,6 +106,7 @@ struct parent {
 	bool all_ready_once;
 	bool ending; /* drain in progress, or worse */
 	int exit_status;
+	uint64_t last_seq; /* of the journal, when audit had drained */
 
 	struct ids {
 		uid_t uid;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A clean stop, in stages: the fronts finish what they have; audit waits for
- * the open permits and writes its last line; then the others end, and audit
- * last, so that whatever happened until then is on disk.
+ * the open permits and writes its last line; the notary signs over that line,
+ * whose number audit has told; then the others end, and audit last, so that
+ * whatever happened until then is on disk.
  */
 #include <signal.h>
 
@@ -13,7 +14,7 @@
 #include "parent.h"
 #include "sink.h"
 
-enum stage { ST_NONE, ST_FRONT, ST_AUDIT, ST_OTHERS, ST_LAST };
+enum stage { ST_NONE, ST_FRONT, ST_AUDIT, ST_NOTARY, ST_OTHERS, ST_LAST };
 
 static enum stage stage;
 static struct event *limit_ev;
@@ -27,6 +28,8 @@ in_stage(const struct proc *p, enum stage s)
 		    p->desc->role == PROC_SCHEDULER);
 	case ST_AUDIT:
 		return (p->desc->role == PROC_AUDIT);
+	case ST_NOTARY:
+		return (p->desc->role == PROC_NOTARY);
 	default:
 		return (true);
 	}
@@ -68,7 +71,8 @@ drain(enum stage s)
 			continue;
 		}
 		p->state = PROC_DRAINING;
-		(void)ipc_send(p->chan, MSG_DRAIN, 0, NULL, 0);
+		(void)ipc_send(p->chan, MSG_DRAIN, 0, &parent.last_seq,
+		    s == ST_NOTARY ? sizeof(parent.last_seq) : 0);
 	}
 }
 
@@ -103,8 +107,8 @@ stop_on_progress(void)
 			return;
 		}
 		stage++;
-		if (stage == ST_AUDIT)
-			drain(ST_AUDIT);
+		if (stage == ST_AUDIT || stage == ST_NOTARY)
+			drain(stage);
 		else
 			hang_up(stage == ST_LAST);
 	}

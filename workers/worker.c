@@ -365,6 +365,12 @@ worker_drained(struct worker *w)
 	(void)ipc_send(w->parent, MSG_DRAINED, 0, NULL, 0);
 }
 
+void
+worker_drained_at(struct worker *w, uint64_t seq)
+{
+	(void)ipc_send(w->parent, MSG_DRAINED, 0, &seq, sizeof(seq));
+}
+
 static void
 worker_on_drain(struct ipc *c, struct ipc_msg *m, void *arg)
 {
@@ -373,6 +379,8 @@ worker_on_drain(struct ipc *c, struct ipc_msg *m, void *arg)
 	if (me.w.draining)
 		return;
 	me.w.draining = true;
+	if (m->len == sizeof(me.w.drain_seq))
+		memcpy(&me.w.drain_seq, m->body, m->len);
 	LIST_FOREACH(p, &me.peers, entry)
 	ipc_set_state(p->chan, PS_DRAIN);
 	ipc_set_state(c, me.running ? PS_DRAIN : PS_SETUP);

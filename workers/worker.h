@@ -73,13 +73,16 @@ struct worker {
 	uint64_t epoch; /* of the shared life */
 	bool as_root;	/* false: uids and chroot were given up */
 	bool draining;
-	int landlock_fd; /* start() may add rules; -1: none */
-	void *priv;	 /* the worker's own */
+	uint64_t drain_seq; /* notary: the journal's last line; 0: unknown */
+	int landlock_fd;    /* start() may add rules; -1: none */
+	void *priv;	    /* the worker's own */
 };
 
 /* Never returns normally: the exit status of the process. */
 int worker_main(int argc, char **argv, const struct worker_ops *, void *priv);
 void worker_drained(struct worker *);
+/* Audit's: also tells the journal's last line. */
+void worker_drained_at(struct worker *, uint64_t seq);
 /* The channel to a peer, or NULL while there is none. */
 struct ipc *worker_peer(struct worker *, enum proc_role, unsigned instance);
 /* The peer broke a rule that the table cannot see: drops its channel and asks

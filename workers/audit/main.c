@@ -274,9 +274,15 @@ save_snapshot(void)
 static void
 on_drained(void *arg)
 {
-	if (A.journal != NULL)
+	uint64_t seq = 0;
+
+	if (A.journal != NULL) {
 		save_snapshot();
-	worker_drained(A.w);
+		seq = journal_seq(A.journal);
+		/* The notary has it before the parent asks it to end. */
+		feed_push(&A.notary);
+	}
+	worker_drained_at(A.w, seq);
 }
 
 static const struct gate_ops gate_ops = {
