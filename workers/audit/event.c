@@ -32,7 +32,7 @@ event_line(struct event *e)
 }
 
 void
-event_free(struct event *e)
+event_done(struct event *e)
 {
 	buf_free(&e->b);
 }

@@ -22,9 +22,10 @@ struct event {
  * from here on. */
 void event_begin(struct event *, const char *action, const char *decision,
     int risk_score);
-/* Ends the context: the line, valid until event_free(), or NULL without
+/* Ends the context: the line, valid until event_done(), or NULL without
  * memory. Once. */
 const struct line *event_line(struct event *);
-void event_free(struct event *);
+/* Never event_free(): libevent's would be taken for it at link time. */
+void event_done(struct event *);
 
 #endif

@@ -334,7 +334,7 @@ announce(struct gate *g)
 	jw_kuint(&e.ctx, "interrupted", g->nkept);
 	if ((l = event_line(&e)) != NULL && gate_append(g, l, started, g) != 0)
 		g->announced = true;
-	event_free(&e);
+	event_done(&e);
 }
 
 /* Everything that has to be on the disk before the first action. */
@@ -414,7 +414,7 @@ record_no_space(struct gate *g)
 	jw_seconds3(&e.ctx, ax_mono_us() - g->nospace_since);
 	if ((l = event_line(&e)) != NULL)
 		(void)gate_append(g, l, NULL, NULL);
-	event_free(&e);
+	event_done(&e);
 }
 
 static void
@@ -577,7 +577,7 @@ record_stop(struct gate *g)
 	event_begin(&e, "service_stop", "APPROVED", 0);
 	if ((l = event_line(&e)) != NULL && gate_append(g, l, stopped, g) != 0)
 		g->phase = GATE_STOPPING;
-	event_free(&e);
+	event_done(&e);
 }
 
 void

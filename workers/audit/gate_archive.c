@@ -76,7 +76,7 @@ begin(struct gate *g, const struct origin *o, uint64_t id, const char *actor,
 			closing_free(c);
 		}
 	}
-	event_free(&e);
+	event_done(&e);
 }
 
 void

@@ -37,7 +37,7 @@ change_flag(struct gate *g, const struct origin *o, uint64_t id,
 	jw_obj_end(&w);
 	r.output = buf_str(&out);
 	gate_answer_after(g, o, id, event_line(&e), &r, skill, enable);
-	event_free(&e);
+	event_done(&e);
 	buf_free(&out);
 }
 
@@ -147,7 +147,7 @@ ctl_reload(const struct ctl *c)
 	reload_begin(&e, c->actor, c->args, c->g->conf->generation);
 	gate_answer_after(c->g, c->origin, c->id, event_line(&e), &r, NULL,
 	    false);
-	event_free(&e);
+	event_done(&e);
 }
 
 void
@@ -218,7 +218,7 @@ record_event(struct gate *g, enum audit_event e, const char *address,
 	jw_strn(&ev.ctx, detail, line_cut(detail, 512));
 	if ((l = event_line(&ev)) == NULL || gate_append(g, l, NULL, NULL) == 0)
 		g->missed[e] += n;
-	event_free(&ev);
+	event_done(&ev);
 }
 
 void
@@ -242,7 +242,7 @@ record_missed_reload(struct gate *g)
 	e.line.reason = "recorded late: the gate was closed";
 	if ((l = event_line(&e)) != NULL && gate_append(g, l, NULL, NULL) != 0)
 		g->missed_reload = false;
-	event_free(&e);
+	event_done(&e);
 }
 
 void

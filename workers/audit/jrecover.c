@@ -177,7 +177,7 @@ record_cut(struct journal *j)
 	jw_kstr(&e.ctx, "kept_in", j->moved);
 	if ((l = event_line(&e)) != NULL)
 		(void)journal_append(j, l, NULL, NULL);
-	event_free(&e);
+	event_done(&e);
 	j->moved[0] = '\0';
 }
 

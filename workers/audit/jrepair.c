@@ -352,7 +352,7 @@ record_outage(struct journal *j)
 	if ((l = event_line(&e)) != NULL &&
 	    journal_append(j, l, NULL, NULL) != 0)
 		r = journal_commit(j);
-	event_free(&e);
+	event_done(&e);
 	return (r);
 }
 
@@ -400,7 +400,7 @@ record_rotation(struct journal *j)
 	/* Goes out with the next commit, or tells of the error by itself. */
 	if ((l = event_line(&e)) != NULL)
 		(void)journal_append(j, l, NULL, NULL);
-	event_free(&e);
+	event_done(&e);
 }
 
 void
