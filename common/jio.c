@@ -24,6 +24,12 @@ real_fstat(int fd, struct stat *st)
 	return (fstat(fd, st));
 }
 
+static int
+real_fstatat(int dirfd, const char *path, struct stat *st, int flags)
+{
+	return (fstatat(dirfd, path, st, flags));
+}
+
 const struct jio jio_real = {
 	.writev = writev,
 	.pread = pread,
@@ -36,6 +42,8 @@ const struct jio jio_real = {
 	.unlinkat = unlinkat,
 	.mkdirat = mkdirat,
 	.fstat = real_fstat,
+	.fstatat = real_fstatat,
+	.fstatvfs = fstatvfs,
 	.close = close,
 };
 

@@ -3,6 +3,7 @@
 #define AX_JIO_H
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -24,6 +25,8 @@ struct jio {
 	int (*unlinkat)(int, const char *, int);
 	int (*mkdirat)(int, const char *, mode_t);
 	int (*fstat)(int, struct stat *);
+	int (*fstatat)(int, const char *, struct stat *, int);
+	int (*fstatvfs)(int, struct statvfs *);
 	int (*close)(int);
 };
 

@@ -166,8 +166,15 @@ on_drained(void *arg)
 	((struct stage *)arg)->drained++;
 }
 
+static void
+on_damaged(void *arg, const char *why)
+{
+	fail_msg("damaged: %s", why);
+}
+
 static const struct gate_ops gate_ops = { on_result, on_exec, on_file_op, on_up,
-	on_kill, on_overdue, on_wake, on_nothing, on_flags, on_drained };
+	on_kill, on_overdue, on_wake, on_nothing, on_flags, on_drained,
+	on_damaged };
 
 static void
 add_key(struct gate_conf *c, const char *name, const char *role,

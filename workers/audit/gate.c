@@ -506,9 +506,7 @@ repair(struct gate *g)
 		return;
 	if (journal_repair(g->journal) == -1) {
 		if (journal_state(g->journal) == JOURNAL_DAMAGED)
-			fatalx("journal: %s: stop, keep %s and what is in "
-			       "archive/, and look at the disk",
-			    journal_why(g->journal), JOURNAL_NAME);
+			g->ops->damaged(g->arg, journal_why(g->journal));
 		count(g);
 		return;
 	}
@@ -546,6 +544,7 @@ gate_tick(struct gate *g)
 {
 	if (g->journal == NULL)
 		return;
+	(void)journal_watch(g->journal);
 	repair(g);
 	if (journal_state(g->journal) == JOURNAL_OK)
 		retry_space(g);

@@ -42,6 +42,8 @@ struct gate_ops {
 	/* A flag changed durably: time for a snapshot. */
 	void (*flags_changed)(void *arg);
 	void (*drained)(void *arg);
+	/* Committed lines are not on the disk any more: ends the process. */
+	void (*damaged)(void *arg, const char *why);
 };
 
 /* One generation of the configuration. Taken over by gate_configure(). */

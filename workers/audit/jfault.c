@@ -61,6 +61,8 @@ static struct {
 	unsigned calls[OP_MAX];
 	bool stub, buffer;
 	unsigned powercut;
+	bool free_set;
+	uint64_t free;
 	/* the file that is held back */
 	int held_fd;
 	struct buf held;
@@ -147,7 +149,10 @@ rule_field(struct rule *r, bool *has_op, const char *key, const char *value)
 		F.buffer = n != 0;
 	else if (strcmp(key, "powercut") == 0)
 		F.powercut = (unsigned)n;
-	else
+	else if (strcmp(key, "free") == 0) {
+		F.free = (uint64_t)n;
+		F.free_set = true;
+	} else
 		return (false);
 	return (true);
 }
@@ -182,7 +187,7 @@ jfault_set(const char *spec, char *err, size_t errlen)
 	int r = 0;
 
 	F.nrules = 0;
-	F.stub = F.buffer = false;
+	F.stub = F.buffer = F.free_set = false;
 	F.powercut = 0;
 	memset(F.calls, 0, sizeof(F.calls));
 	if ((copy = strdup(spec)) == NULL)
@@ -448,6 +453,26 @@ fault_fstat(int fd, struct stat *st)
 }
 
 static int
+fault_fstatat(int dirfd, const char *path, struct stat *st, int flags)
+{
+	return (fstatat(dirfd, path, st, flags));
+}
+
+/* "free=N": so many bytes are left, whatever the file system says. */
+static int
+fault_fstatvfs(int fd, struct statvfs *v)
+{
+	if (fstatvfs(fd, v) == -1)
+		return (-1);
+	reload();
+	if (F.free_set) {
+		v->f_frsize = 1;
+		v->f_bavail = F.free;
+	}
+	return (0);
+}
+
+static int
 fault_close(int fd)
 {
 	if (fd == F.held_fd)
@@ -467,5 +492,7 @@ const struct jio jio_fault = {
 	.unlinkat = fault_unlinkat,
 	.mkdirat = fault_mkdirat,
 	.fstat = fault_fstat,
+	.fstatat = fault_fstatat,
+	.fstatvfs = fault_fstatvfs,
 	.close = fault_close,
 };

@@ -25,6 +25,7 @@
  *   powercut=N                    (with buffer) at the N-th fdatasync a random
  *                                 part of what is held is written, then
  *                                 SIGKILL
+ *   free=N                        fstatvfs says that N bytes are left
  */
 
 /* Sets the rules anew, counters at zero; -1 and err for a bad text. */

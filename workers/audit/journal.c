@@ -123,7 +123,8 @@ journal_fail(struct journal *j, enum journal_state state, const char *what)
 	int saved = errno;
 	char why[sizeof(j->why)];
 
-	(void)snprintf(why, sizeof(why), "%s: %s", what, strerror(saved));
+	(void)snprintf(why, sizeof(why), "%s%s%s", what, saved != 0 ? ": " : "",
+	    saved != 0 ? strerror(saved) : "");
 	if (j->down_since == 0)
 		j->down_since = ax_mono_us();
 	/* Said once, not with every try. */
@@ -198,6 +199,8 @@ journal_commit(struct journal *j)
 		return (refuse_batch(j));
 	/* Ahead of the write if there is space; it is not asked for twice. */
 	(void)journal_room(j, 0);
+	if (journal_check_file(j) == -1)
+		return (refuse_batch(j));
 	if (jio_write_all(j->io, j->fd, j->batch.d, j->batch.len) == -1) {
 		journal_fail(j, JOURNAL_CUT, "write");
 		return (refuse_batch(j));
@@ -207,6 +210,7 @@ journal_commit(struct journal *j)
 		journal_fail(j, JOURNAL_VERIFY, "fdatasync");
 		return (refuse_batch(j));
 	}
+	journal_note_written(j);
 	batch_durable(j, started);
 	if (j->waiting.n == 0 &&
 	    (journal_active(j)->committed >= j->rotate_at || j->rotate_soon))
@@ -235,6 +239,8 @@ journal_reserve(struct journal *j, uint64_t end)
 
 	if (j->no_reserve || end <= j->reserved)
 		return (0);
+	if (journal_check_file(j) == -1)
+		return (-1);
 	while (j->io->fallocate(j->fd, FALLOC_FL_KEEP_SIZE, (off_t)from,
 		   (off_t)(end - from)) == -1) {
 		if (errno == EINTR)
@@ -248,7 +254,18 @@ journal_reserve(struct journal *j, uint64_t end)
 		return (-1);
 	}
 	j->reserved = end;
+	journal_note_written(j); /* that may have set its time */
 	return (0);
+}
+
+uint64_t
+journal_free_bytes(const struct journal *j)
+{
+	struct statvfs v;
+
+	if (j->io->fstatvfs(j->dirfd, &v) == -1)
+		return (UINT64_MAX);
+	return ((uint64_t)v.f_bavail * v.f_frsize);
 }
 
 /* 1: n more bytes fit, and half the reserve behind them; 0: they fit; -1. */

@@ -101,6 +101,16 @@ int journal_room_again(struct journal *, uint64_t n);
  * journal_done. A successful repair has recorded the outage. */
 int journal_repair(struct journal *);
 
+/*
+ * Looks whether the live file is still there under its name and as we left it;
+ * -1: it is not, and the journal is closed until journal_repair() has gone on
+ * in a new segment with what was committed. Cheap: two calls.
+ */
+int journal_watch(struct journal *);
+/* Bytes that may still be written below EVIDENCE_DIR, the reserve not among
+ * them; UINT64_MAX when the file system does not tell. */
+uint64_t journal_free_bytes(const struct journal *);
+
 enum journal_state journal_state(const struct journal *);
 /* "write: No space left on device"; "" when nothing is wrong. */
 const char *journal_why(const struct journal *);

@@ -40,6 +40,11 @@ struct journal {
 	uint64_t down_since; /* CLOCK_MONOTONIC us; 0: not down */
 	uint64_t refused;    /* lines, since then */
 	char moved[112];     /* where the repair put the old segment */
+	char kept[112];	     /* and the file that bore its name */
+	const char *found;   /* what somebody else did to the file, or NULL */
+	dev_t dev;	     /* the live file, as we wrote it last */
+	ino_t ino;
+	struct timespec written;
 	uint64_t rotate_at;
 	bool rotate_soon;
 
@@ -65,6 +70,12 @@ int journal_hash_file(const struct jio *, int fd, uint64_t len, int to,
     uint8_t out[32]);
 /* After the archive has a copy of it: moves the file into recovered/. */
 int journal_retire(struct journal *, uint64_t num);
+/* jwatch.c. Our last write to the live file was now. */
+void journal_note_written(struct journal *);
+/* Is fd the live file that we wrote? */
+bool journal_is_live(const struct journal *, int fd);
+/* Before a write: -1 and closed when somebody else touched the file. */
+int journal_check_file(struct journal *);
 /* jrepair.c: puts a healthy, full segment aside and starts the next. */
 void journal_rotate(struct journal *);
 /* jarch.c: clears up behind an archiving that was cut short. */

@@ -161,6 +161,7 @@ cut_tail(struct scan *sc, uint64_t at, uint64_t size)
 		    strerror(errno));
 		return (-1);
 	}
+	journal_note_written(j);
 	j->cut_bytes = size - at;
 	return (0);
 }
@@ -267,6 +268,7 @@ open_active(struct journal *j, uint64_t *size, char *err, size_t errlen)
 	}
 	(void)posix_fadvise(j->fd, 0, 0, POSIX_FADV_DONTNEED);
 	*size = (uint64_t)st.st_size;
+	journal_note_written(j);
 	if (EVP_DigestInit_ex(j->sum, EVP_sha256(), NULL) != 1)
 		return (-1);
 	return (0);

@@ -20,9 +20,10 @@
 #include "workers/audit/event.h"
 #include "workers/audit/jpriv.h"
 
-#define READ_CHUNK (1u << 20)
-#define READ_ALIGN 4096
-#define COPY_NAME  JOURNAL_ARCHIVE "/copy.tmp"
+#define READ_CHUNK    (1u << 20)
+#define READ_ALIGN    4096
+#define RISK_REPLACED 95
+#define COPY_NAME     JOURNAL_ARCHIVE "/copy.tmp"
 
 /* ---- steps: 0 and the next state set, or -1 ---- */
 
@@ -40,11 +41,13 @@ step_cut(struct journal *j)
 		journal_fail(j, JOURNAL_VERIFY, "fdatasync");
 		return (-1);
 	}
+	journal_note_written(j);
 	j->state = JOURNAL_OK;
 	return (0);
 }
 
-/* A descriptor whose reads come from the disk as far as that can be had. */
+/* A descriptor by name whose reads come from the disk as far as that can be
+ * had. */
 static int
 open_uncached(const struct journal *j)
 {
@@ -60,6 +63,23 @@ open_uncached(const struct journal *j)
 	if (fd != -1)
 		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	return (fd);
+}
+
+/* The file with the committed bytes: by name, or the one that we hold when the
+ * name is gone or another's. */
+static int
+open_committed(const struct journal *j)
+{
+	int fd = open_uncached(j);
+
+	if (fd != -1 && journal_is_live(j, fd))
+		return (fd);
+	if (fd != -1)
+		(void)j->io->close(fd);
+	else if (j->found == NULL)
+		return (-1);
+	(void)posix_fadvise(j->fd, 0, 0, POSIX_FADV_DONTNEED);
+	return (j->fd);
 }
 
 /* Reads the first `len` bytes, writes them to `to` (-1: nowhere). */
@@ -131,13 +151,14 @@ copy_committed(struct journal *j, int to)
 	uint8_t want[32], have[32];
 	int fd, r;
 
-	if ((fd = open_uncached(j)) == -1) {
+	if ((fd = open_committed(j)) == -1) {
 		journal_fail(j, JOURNAL_VERIFY, "open to read back");
 		return (-1);
 	}
 	r = journal_hash_file(j->io, fd, journal_active(j)->committed, to,
 	    have);
-	(void)j->io->close(fd);
+	if (fd != j->fd)
+		(void)j->io->close(fd);
 	if (r == -1 && errno != EBADMSG) {
 		journal_fail(j, JOURNAL_VERIFY, "copy of what was committed");
 		return (-1);
@@ -179,6 +200,13 @@ step_verify(struct journal *j)
 	char name[sizeof(s->name)];
 
 	if (s->committed == 0) {
+		/* Nothing to save; but what lies there is not ours to
+		 * remove. */
+		if (j->found != NULL && journal_retire(j, s->num) == -1) {
+			journal_fail(j, JOURNAL_VERIFY,
+			    "putting the file aside");
+			return (-1);
+		}
 		j->state = JOURNAL_MOVE;
 		return (0);
 	}
@@ -214,11 +242,12 @@ journal_retire(struct journal *j, uint64_t num)
 	if (jio_sync_dir(j->io, j->dirfd, JOURNAL_ARCHIVE) == -1)
 		return (-1);
 	segment_name(name, sizeof(name), JOURNAL_RECOVERED, num, ax_real_us(),
-	    "failed.jsonl");
-	/* ENOENT: it went with an earlier try. */
+	    j->found != NULL ? "found.jsonl" : "failed.jsonl");
+	/* ENOENT: it went with an earlier try, or somebody removed it. */
 	if (j->io->renameat2(j->dirfd, JOURNAL_NAME, j->dirfd, name,
-		RENAME_NOREPLACE) == -1 &&
-	    errno != ENOENT)
+		RENAME_NOREPLACE) == 0)
+		(void)ax_strlcpy(j->kept, name, sizeof(j->kept));
+	else if (errno != ENOENT)
 		return (-1);
 	if (jio_sync_dir(j->io, j->dirfd, JOURNAL_RECOVERED) == -1)
 		return (-1);
@@ -315,6 +344,7 @@ journal_create(struct journal *j)
 		return (-1);
 	if (EVP_DigestInit_ex(j->sum, EVP_sha256(), NULL) != 1)
 		return (-1);
+	journal_note_written(j);
 	j->reserved = 0;
 	j->rotate_at = j->conf.max_bytes;
 	return (0);
@@ -342,9 +372,16 @@ record_outage(struct journal *j)
 	struct event e;
 	int r = -1;
 
-	event_begin(&e, "audit_unavailable", "WARNED", 70);
+	if (j->found != NULL)
+		event_begin(&e, "journal_replaced", "WARNED", RISK_REPLACED);
+	else
+		event_begin(&e, "audit_unavailable", "WARNED", 70);
 	e.line.reason = j->why;
 	jw_kstr(&e.ctx, "archived", j->moved[0] != '\0' ? j->moved : NULL);
+	if (j->found != NULL) {
+		jw_kstr(&e.ctx, "found", j->found);
+		jw_kstr(&e.ctx, "kept_in", j->kept[0] != '\0' ? j->kept : NULL);
+	}
 	jw_kuint(&e.ctx, "refused_lines", j->refused);
 	jw_key(&e.ctx, "seconds");
 	jw_seconds3(&e.ctx, ax_mono_us() - j->down_since);
@@ -382,6 +419,8 @@ journal_repair(struct journal *j)
 	j->down_since = 0;
 	j->refused = 0;
 	j->moved[0] = '\0';
+	j->kept[0] = '\0';
+	j->found = NULL;
 	j->why[0] = '\0';
 	return (0);
 }
@@ -408,9 +447,13 @@ journal_rotate(struct journal *j)
 {
 	uint64_t size = journal_active(j)->committed;
 
+	/* Not somebody else's file into the archive. */
+	if (journal_watch(j) == -1)
+		return;
 	j->rotate_soon = false;
 	/* Frees what is reserved behind the end; the lines stay. */
 	(void)j->io->ftruncate(j->fd, (off_t)size);
+	journal_note_written(j);
 	j->reserved = 0;
 	if (put_aside(j) == -1) {
 		log_warn("journal: cannot rotate");

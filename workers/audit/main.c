@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <linux/landlock.h>
@@ -285,6 +286,20 @@ on_drained(void *arg)
 	worker_drained_at(A.w, seq);
 }
 
+/*
+ * A restart would go on with what is left as if nothing had been: the snapshot
+ * remembers how far the journal went, and the service ends.
+ */
+static void
+on_damaged(void *arg, const char *why)
+{
+	save_snapshot();
+	log_warnx("journal: %s: stop, keep " JOURNAL_NAME " and what is in "
+		  "archive/, and look at the disk and at who was there",
+	    why);
+	exit(EX_CONFIG);
+}
+
 static const struct gate_ops gate_ops = {
 	.result = on_result,
 	.exec = on_exec,
@@ -296,6 +311,7 @@ static const struct gate_ops gate_ops = {
 	.advanced = on_advanced,
 	.flags_changed = on_flags_changed,
 	.drained = on_drained,
+	.damaged = on_damaged,
 };
 
 /* ---- what the archiving wants done ---- */
@@ -790,7 +806,7 @@ static const int extra_syscalls[] = {
 	__NR_openat, __NR_renameat2, __NR_renameat, __NR_ftruncate,
 	__NR_fallocate, __NR_fdatasync, __NR_fsync, __NR_flock, __NR_pread64,
 	__NR_newfstatat, __NR_unlinkat, __NR_mkdirat, __NR_getdents64,
-	__NR_fadvise64,
+	__NR_fadvise64, __NR_fstatfs,
 #ifdef AX_FAULT_IO
 	__NR_kill,
 #endif
