@@ -20,5 +20,8 @@ const struct ctl_verb audit_verbs[] = {
 	    cmd_audit_check_proof },
 	{ "audit", "verify", "--key PUB [--checkpoint OLD] [--from SEQ] [DIR]",
 	    "judge a copy of the evidence, offline", false, cmd_audit_verify },
+	{ "audit", "export", "--tiles OUT [DIR]",
+	    "the log as static files, a C2SP tlog-tiles tree", false,
+	    cmd_audit_export },
 };
 const size_t naudit_verbs = AX_NELEM(audit_verbs);

@@ -74,5 +74,6 @@ int cmd_audit_archive(struct ctl *, int, char **);
 int cmd_audit_prove(struct ctl *, int, char **);
 int cmd_audit_check_proof(struct ctl *, int, char **);
 int cmd_audit_verify(struct ctl *, int, char **);
+int cmd_audit_export(struct ctl *, int, char **);
 
 #endif

@@ -16,6 +16,7 @@
 
 #include "common/tiles.h"
 #include "common/util.h"
+#include "daemon/verify/export.h"
 #include "daemon/verify/verify.h"
 #include "verify_help.h"
 
@@ -737,6 +738,77 @@ no_tiles_narrows(void **state)
 	}
 }
 
+/* ---- publishing ---- */
+
+static void
+check_bundle(const char *out, const char *name, uint64_t first, unsigned n)
+{
+	char line[1024];
+	uint8_t *d;
+	size_t len, at = 0, want;
+	unsigned i;
+
+	d = read_file(out, name, &len);
+	for (i = 0; i < n; i++) {
+		want = made_line(0, first + i, line, sizeof(line));
+		assert_true(at + 2 + want <= len);
+		assert_int_equal(d[at] << 8 | d[at + 1], want);
+		assert_memory_equal(d + at + 2, line, want);
+		at += 2 + want;
+	}
+	assert_int_equal(at, len);
+	free(d);
+}
+
+static void
+same_file(const char *a_dir, const char *a, const char *b_dir, const char *b)
+{
+	size_t an, bn;
+	uint8_t *ad = read_file(a_dir, a, &an), *bd = read_file(b_dir, b, &bn);
+
+	assert_int_equal(an, bn);
+	assert_memory_equal(ad, bd, an);
+	free(ad);
+	free(bd);
+}
+
+static void
+exported(void **state)
+{
+	struct made m = small();
+	struct export_result r;
+	char out[96], err[300];
+
+	(void)snprintf(out, sizeof(out), "%s.out", dir);
+	m.zstd = true;
+	m.lines = 700;
+	fresh(&m);
+	assert_int_equal(export_tiles(dir, out, &r, err, sizeof(err)), 0);
+	assert_int_equal(r.entries, 700);
+	check_bundle(out, "tile/entries/000", 1, 256);
+	check_bundle(out, "tile/entries/002.p/188", 513, 188);
+	same_file(out, "checkpoint", dir, "log/checkpoint");
+	same_file(out, "tile/0/001", dir, "log/tile/0/001");
+	same_file(out, "tile/1/000.p/2", dir, "log/tile/1/000.p/2");
+	remove_tree(out);
+	m.first = 200; /* the first archive was put away */
+	fresh(&m);
+	assert_int_equal(export_tiles(dir, out, &r, err, sizeof(err)), 0);
+	assert_int_equal(r.entries, 700 - 256);
+	check_bundle(out, "tile/entries/001", 257, 256);
+	remove_tree(out);
+	m.first = 0;
+	fresh(&m);
+	flip("log/tile/0/001", 20, 1);
+	assert_int_equal(export_tiles(dir, out, &r, err, sizeof(err)), -1);
+	assert_non_null(strstr(err, "tile/0/001"));
+	flip("log/tile/0/001", 20, 1);
+	flip("archive/security_audit.00000002.20260101T000002Z.jsonl", 20, 1);
+	assert_int_equal(export_tiles(dir, out, &r, err, sizeof(err)), -1);
+	assert_non_null(strstr(err, "line 101"));
+	remove_tree(out);
+}
+
 /* ---- no change is ever called well ---- */
 
 static const char *const flip_files[] = {
@@ -887,6 +959,7 @@ main(void)
 		cmocka_unit_test(line_and_tile),
 		cmocka_unit_test(checkpoint_edited),
 		cmocka_unit_test(no_tiles_narrows),
+		cmocka_unit_test(exported),
 		cmocka_unit_test(no_change_is_well),
 	};
 
