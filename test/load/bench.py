@@ -9,7 +9,7 @@ turns.  All traffic is on 127.0.0.1 and bounded.
 
 usage: bench.py [--turns N] [--seconds N] [--sustain SECONDS] [ONLY...]
                 [--rows N,N,N]
-       ONLY: http invoke sustain code memory start rows
+       ONLY: http invoke sustain code memory start rows verify
 """
 import argparse
 import os
@@ -353,7 +353,35 @@ def daemon(**kw):
 
 ALL = {"http": bench_http, "invoke": bench_invoke, "sustain": bench_sustain,
        "code": bench_code, "memory": bench_memory, "start": bench_start,
-       "rows": bench_rows}
+       "rows": bench_rows, "verify": bench_verify}
+
+
+def bench_verify(a):
+    say("\n== archillx-verify: records/s over 2 000 000 records, all of them "
+        "covered (median of 3)")
+    build = axlib.find_build()
+    work = tempfile.mkdtemp(prefix="ax-verify-")
+    try:
+        key = subprocess.run(
+            [os.path.join(build, "test/load/make_log"), work, "2000000"],
+            capture_output=True, text=True, check=True).stdout.strip()
+        rates, peak = [], 0
+        for _ in range(3):
+            t = time.perf_counter()
+            p = subprocess.Popen(
+                [os.path.join(build, "daemon/verify/archillx-verify"),
+                 "--key", key, "--json", work], stdout=subprocess.PIPE)
+            out = p.stdout.read()
+            _, status, usage = os.wait4(p.pid, 0)
+            p.returncode = os.waitstatus_to_exitcode(status)
+            if p.returncode != 0 or b'"verified": 2000000' not in out:
+                raise axlib.TestError("archillx-verify: %r" % out)
+            rates.append(2e6 / (time.perf_counter() - t))
+            peak = max(peak, usage.ru_maxrss)
+        say("  verified                  %10s  (%s)  [aim 500 000]  "
+            "%.1f MB of memory", num(med(rates)), spread(rates), peak / 1024)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def main():
