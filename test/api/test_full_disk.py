@@ -35,7 +35,7 @@ def small_disk(tmp_path_factory):
 def full(make_ax, small_disk):
     """(daemon on the small disk, fill(), empty())."""
     ax = make_ax(dirs={"evidence": os.path.join(small_disk, "evidence")},
-                 AUDIT_RESERVE="256K")
+                 AUDIT_RESERVE="256K", AUDIT_MIN_FREE="0")
     ballast = os.path.join(small_disk, "ballast")
 
     def fill():
@@ -161,3 +161,60 @@ def test_run_that_started_before_the_disk_was_full_is_recorded(full):
     assert rows[0]["permit"] == rows[1]["permit"]
     assert rows[1]["context"]["state"] == "ok"
     empty()
+
+
+@pytest.mark.limit(180)
+def test_closes_before_the_disk_is_full(make_ax, small_disk):
+    """AUDIT_MIN_FREE: refused, and said so in the journal, while there is still
+    space; open again by itself with some more of it."""
+    ax = make_ax(dirs={"evidence": os.path.join(small_disk, "evidence")},
+                 AUDIT_RESERVE="256K", AUDIT_MIN_FREE="2M")
+    ballast = os.path.join(small_disk, "ballast")
+
+    def fill(left):
+        st = os.statvfs(small_disk)
+        n = st.f_bavail * st.f_frsize - left
+        with open(ballast, "ab", buffering=0) as f:
+            f.write(b"\0" * max(n, 0))
+
+    def gate():
+        return ax.metric("archillx_gate_open")
+
+    def events(action):
+        return [r for r in ax.journal() if r["action"] == action]
+
+    assert write(ax, 0).status == 200
+    assert ax.metric("archillx_audit_free_bytes") > 2 << 20
+    fill((2 << 20) - 65536)
+    axlib.wait_until(lambda: gate() == 0, 5, "the gate to close")
+    r = write(ax, 1)
+    assert r.status == 503 and r.code == "AUDIT_UNAVAILABLE", r
+    assert not os.path.exists("%s/f1" % ax.files)
+    assert ax.get("/v1/audit?limit=1", token=ax.api_key).status == 200
+    # recorded when it closed, not afterwards
+    axlib.wait_until(lambda: events("audit_unavailable"), 5, "the event")
+    e = events("audit_unavailable")[0]
+    assert e["context"]["free_bytes"] < 2 << 20
+    assert ax.metric("archillx_audit_free_bytes") < 2 << 20
+    # a little more than the limit does not open it
+    os.truncate(ballast, os.path.getsize(ballast) - 131072)
+    axlib.wait_until(
+        lambda: ax.metric("archillx_audit_free_bytes") > 2 << 20, 5,
+        "the gauge")
+    assert gate() == 0 and write(ax, 2).status == 503
+    os.unlink(ballast)
+    axlib.wait_until(lambda: write(ax, 3).status == 200, 5,
+                     "the gate to open")
+    assert gate() == 1
+    assert len(events("audit_unavailable")) == 1
+    e = events("audit_available")
+    assert len(e) == 1 and e[0]["context"]["refused"] >= 2
+    # the limit is live
+    fill((2 << 20) - 65536)
+    axlib.wait_until(lambda: gate() == 0, 5, "the gate to close")
+    ax.write_conf(AUDIT_MIN_FREE="1M")
+    assert ax.reload().returncode == 0
+    axlib.wait_until(lambda: write(ax, 4).status == 200, 5,
+                     "the gate to open")
+    check_books(ax)
+    ax.stop()

@@ -1024,7 +1024,7 @@ no_space(void **state)
 	gate_tick(s->g);
 	loop(s);
 	assert_true(gate_is_open(s->g));
-	assert_true(journal_has(s, "no space could be reserved"));
+	assert_true(journal_has(s, "no space can be reserved"));
 }
 
 /* ---- the end ---- */

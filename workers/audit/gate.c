@@ -75,6 +75,7 @@ gate_conf_settings(struct gate_conf *c, const struct settings *s)
 	c->code_exec = settings_bool(s, SET_ENABLE_CODE_EXEC);
 	c->auth_off = settings_enum(s, SET_AUTH) == 1;
 	c->max_inflight = (size_t)settings_int(s, SET_GATE_MAX_INFLIGHT);
+	c->min_free = (uint64_t)settings_int(s, SET_AUDIT_MIN_FREE);
 	c->max_sandboxed = at_once + queue;
 	/* A run may first wait for all that stand before it in the queue. */
 	c->exec_limit_us = longest * 1000000u * (2 + queue / at_once) +
@@ -308,6 +309,7 @@ gate_attach(struct gate *g, struct journal *j)
 	gate_gauges(g);
 	g->recovered = true;
 	drop_lost_keys(g);
+	gate_watch_space(g);
 	if (journal_pending(j) > 0)
 		g->ops->wake(g->arg);
 	if (g->swept)
@@ -368,65 +370,8 @@ gate_swept(struct gate *g)
 bool
 gate_is_open(const struct gate *g)
 {
-	return (g->phase == GATE_OPEN && !g->nospace &&
+	return (g->phase == GATE_OPEN && gate_has_space(g) &&
 	    journal_state(g->journal) == JOURNAL_OK);
-}
-
-/* ---- space ---- */
-
-static uint64_t
-room_needed(const struct gate *g)
-{
-	return (
-	    (g->permits.n + 1) * (uint64_t)LINE_OUTCOME_MAX + LINE_MAX_BYTES);
-}
-
-bool
-gate_room(struct gate *g)
-{
-	if (g->journal == NULL || journal_state(g->journal) != JOURNAL_OK)
-		return (false);
-	if (g->nospace) {
-		g->nospace_refused++;
-		return (false);
-	}
-	if (journal_room(g->journal, room_needed(g)) == 0)
-		return (true);
-	log_warn("gate: closed: no room for the journal");
-	g->nospace = true;
-	g->nospace_since = ax_mono_us();
-	g->nospace_refused = 1;
-	metric_inc(g->slot, MC_AUDIT_WRITE_FAILURES);
-	gate_gauges(g);
-	return (false);
-}
-
-static void
-record_no_space(struct gate *g)
-{
-	const struct line *l;
-	struct event e;
-
-	event_begin(&e, "audit_unavailable", "WARNED", 70);
-	e.line.reason = "no space could be reserved for the journal";
-	jw_kuint(&e.ctx, "refused", g->nospace_refused);
-	jw_key(&e.ctx, "seconds");
-	jw_seconds3(&e.ctx, ax_mono_us() - g->nospace_since);
-	if ((l = event_line(&e)) != NULL)
-		(void)gate_append(g, l, NULL, NULL);
-	event_done(&e);
-}
-
-static void
-retry_space(struct gate *g)
-{
-	if (!g->nospace || journal_room_again(g->journal, room_needed(g)) == -1)
-		return;
-	g->nospace = false;
-	log_info("gate: there is room again after %.1f s",
-	    (double)(ax_mono_us() - g->nospace_since) / 1e6);
-	record_no_space(g);
-	gate_gauges(g);
 }
 
 /* ---- lines ---- */
@@ -546,8 +491,7 @@ gate_tick(struct gate *g)
 		return;
 	(void)journal_watch(g->journal);
 	repair(g);
-	if (journal_state(g->journal) == JOURNAL_OK)
-		retry_space(g);
+	gate_watch_space(g);
 	if (g->phase == GATE_SETTLING)
 		settle(g);
 	gate_record_missed(g);

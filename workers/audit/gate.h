@@ -60,6 +60,7 @@ struct gate_conf {
 	int block, warn;
 	bool acl, validate, code_exec, auth_off;
 	size_t max_inflight, max_sandboxed;
+	uint64_t min_free; /* bytes left for evidence; below: closed */
 	uint64_t exec_limit_us, file_limit_us; /* silent past this: overdue */
 };
 

@@ -46,6 +46,7 @@ gate_unavailable(struct gate *g, const struct origin *o, uint64_t id)
 		.retry_after_s = 1 };
 
 	metric_inc(g->slot, MC_GATE_UNAVAILABLE);
+	g->space.refused += !gate_has_space(g);
 	gate_answer(g, o, id, &r);
 }
 

@@ -30,8 +30,11 @@ struct gate {
 	bool recovered; /* journal attached */
 	bool swept;
 	bool announced; /* the start's line is durable or waits */
-	bool nospace;	/* the reserve cannot be had */
-	uint64_t nospace_since, nospace_refused;
+	struct {
+		const char *why; /* closed for want of space, or NULL */
+		uint64_t since, refused;
+		uint64_t free; /* bytes, when last looked at */
+	} space;
 
 	struct permits permits;
 	size_t nkept; /* permits in PERMIT_KEPT */
@@ -62,8 +65,6 @@ struct asking {
 };
 
 /* gate.c */
-/* True when an action may be recorded now: open, and room for `lines` more. */
-bool gate_room(struct gate *);
 uint64_t gate_append(struct gate *, const struct line *, journal_done, void *);
 void gate_check_drained(struct gate *);
 void gate_gauges(struct gate *);
@@ -90,6 +91,13 @@ void gate_end_without(struct permit *, enum end_state, const char *state,
 void gate_record_outcome(struct permit *);
 /* After a repair: tries all kept outcomes again. */
 void gate_record_kept(struct gate *);
+
+/* gate_space.c */
+/* True when an action may be recorded now, and its outcome later. */
+bool gate_room(struct gate *);
+bool gate_has_space(const struct gate *);
+/* Every tick: closes and opens by what is free. */
+void gate_watch_space(struct gate *);
 
 /* gate_archive.c */
 void gate_ask_archive(struct asking *);
