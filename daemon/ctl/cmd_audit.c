@@ -15,7 +15,7 @@ const struct ctl_verb audit_verbs[] = {
 	{ "audit", "prove", "[--dir DIR] [-o FILE] SEQ",
 	    "write a record, its proof and the checkpoint as a C2SP tlog-proof",
 	    false, cmd_audit_prove },
-	{ "audit", "check-proof", "--key PUB FILE",
+	{ "audit", "check-proof", "--key PUB... FILE",
 	    "check such a file, offline, and print the record", false,
 	    cmd_audit_check_proof },
 	{ "audit", "verify", "--key PUB [--checkpoint OLD] [--from SEQ] [DIR]",

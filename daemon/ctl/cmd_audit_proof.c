@@ -19,63 +19,40 @@
 #include "common/tiles.h"
 #include "common/tproof.h"
 #include "common/util.h"
+#include "daemon/verify/cli.h"
 #include "ctl.h"
 #include "find_line.h"
 
 #define PROOF_MAX (NOTE_READ_MAX + 2 * LINE_MAX_BYTES + 8192)
 
-/* ---- the key ---- */
-
-/* PUB: the text of a vkey, or a file that holds it. */
-static int
-get_key(const char *arg, struct vkey *key)
-{
-	char *text;
-	size_t n;
-	int r = -1;
-
-	if (vkey_parse(arg, key) == 0)
-		return (0);
-	text = ax_read_file(AT_FDCWD, arg, VKEY_TEXT_MAX, &n);
-	if (text != NULL && strlen(text) == n)
-		r = vkey_parse(text, key);
-	free(text);
-	if (r == -1)
-		(void)fprintf(stderr,
-		    "archillxctl: --key: \"%s\" is neither a public key as "
-		    "\"archillxctl key show-signing\" prints it nor a file "
-		    "with one\n",
-		    arg);
-	return (r);
-}
-
 /* ---- check-proof ---- */
 
-struct check {
-	const char *file, *key;
-};
-
-static const char *
-check_args(int argc, char **argv, struct check *k)
+/* The keys as audit verify takes them; -1 and a text for the user. */
+static int
+check_args(int argc, char **argv, struct verify_args *a, const char **file,
+    char *why, size_t size)
 {
 	int i;
 
 	for (i = 0; i < argc; i++) {
-		if (strcmp(argv[i], "--key") == 0 && i + 1 < argc)
-			k->key = argv[++i];
-		else if (argv[i][0] != '-' && k->file == NULL)
-			k->file = argv[i];
+		if (strcmp(argv[i], "--key") == 0 && i + 1 < argc) {
+			if (verify_add_key(a, argv[++i], why, size) == -1)
+				return (-1);
+		} else if (argv[i][0] != '-' && *file == NULL)
+			*file = argv[i];
 		else
-			return ("audit check-proof --key PUB FILE");
+			break;
 	}
-	if (k->file == NULL || k->key == NULL)
-		return ("audit check-proof needs a file, and --key PUB");
-	return (NULL);
+	if (i == argc && *file != NULL && a->nkeys > 0)
+		return (0);
+	(void)snprintf(why, size,
+	    "audit check-proof needs --key PUB and one file");
+	return (-1);
 }
 
 /* NULL, or why the proof proves nothing. */
 static const char *
-judge(const char *text, size_t n, const struct vkey *key, struct tproof *t,
+judge(const char *text, size_t n, const struct verify_args *a, struct tproof *t,
     struct buf *record, struct checkpoint *c)
 {
 	struct line_view v;
@@ -85,7 +62,8 @@ judge(const char *text, size_t n, const struct vkey *key, struct tproof *t,
 		return (why);
 	if (t->extra == NULL)
 		return ("it does not carry the record (no extra line)");
-	if (tproof_check(t, t->extra, t->extra_len, key, 1, c, &why) == -1)
+	if (tproof_check(t, t->extra, t->extra_len, a->keys, a->nkeys, c,
+		&why) == -1)
 		return (why);
 	if (line_parse(t->extra, t->extra_len, &v) == -1)
 		return ("what it proves is no line of a journal");
@@ -124,32 +102,30 @@ int
 cmd_audit_check_proof(struct ctl *ctl, int argc, char **argv)
 {
 	struct buf record = BUF_INITIALIZER;
-	struct check k = { 0 };
+	static struct verify_args a;
+	char usage[200];
 	struct checkpoint c;
 	struct tproof t;
-	struct vkey key;
-	const char *why;
+	const char *file = NULL, *why;
 	char *text;
 	size_t n;
 	json_t *j;
 
-	if ((why = check_args(argc, argv, &k)) != NULL)
-		return (ctl_usage(why));
-	if (get_key(k.key, &key) == -1)
-		return (CTL_USAGE);
-	text = ax_read_file(AT_FDCWD, k.file, PROOF_MAX, &n);
+	if (check_args(argc, argv, &a, &file, usage, sizeof(usage)) == -1)
+		return (ctl_usage(usage));
+	text = ax_read_file(AT_FDCWD, file, PROOF_MAX, &n);
 	if (text == NULL) {
-		(void)fprintf(stderr, "archillxctl: %s: %s\n", k.file,
+		(void)fprintf(stderr, "archillxctl: %s: %s\n", file,
 		    strerror(errno));
 		return (CTL_USAGE);
 	}
-	why = judge(text, n, &key, &t, &record, &c);
+	why = judge(text, n, &a, &t, &record, &c);
 	if (ctl->json) {
 		j = verdict_json(why, &t, &c);
 		(void)ctl_print_json(j);
 		json_decref(j);
 	} else
-		print_verdict(k.file, why, &t, &c);
+		print_verdict(file, why, &t, &c);
 	buf_free(&record);
 	free(text);
 	return (why == NULL ? CTL_DONE : CTL_FAILED);
