@@ -164,6 +164,58 @@ class Response:
         return "<%d %r>" % (self.status, self.body[:300])
 
 
+class Stream:
+    """An answer that is read while it comes.  read() gives all of it or
+    raises http.client.IncompleteRead where it was cut."""
+
+    def __init__(self, port, path, token=None, headers=None, timeout=10.0,
+                 rcvbuf=None):
+        self.sock = socket.socket()
+        if rcvbuf:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        self.sock.settimeout(timeout)
+        self.sock.connect(("127.0.0.1", port))
+        self.conn = http.client.HTTPConnection("127.0.0.1", port)
+        self.conn.sock = self.sock
+        h = dict(headers or {})
+        if token is not None:
+            h.setdefault("Authorization", "Bearer " + token)
+        self.conn.request("GET", path, headers=h)
+        self.r = self.conn.getresponse()
+        self.status = self.r.status
+        self.header_list = [(k.lower(), v) for k, v in self.r.getheaders()]
+        self.headers = dict(self.header_list)
+
+    def read(self):
+        return self.r.read()
+
+    def events(self):
+        """Server-sent events as (id or None, name or None, data)."""
+        ev, name, data = None, None, []
+        for line in self.r:
+            line = line.decode().rstrip("\n")
+            if line == "":
+                if data:
+                    yield ev, name, "\n".join(data)
+                name, data = None, []
+            elif line.startswith("id: "):
+                ev = line[4:]
+            elif line.startswith("event: "):
+                name = line[7:]
+            elif line.startswith("data: "):
+                data.append(line[6:])
+
+    def close(self):
+        self.conn.close()
+        self.sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
 class Daemon:
     """One running instance.  Settings are those of the configuration file;
     a value None takes a default of ours out again.  signing=False: no keys,
@@ -441,6 +493,10 @@ class Daemon:
                          json={"name": name, "inputs": inputs or {}},
                          token=token or self.admin_token, headers=headers,
                          **kw)
+
+    def stream(self, path, token=None, headers=None, timeout=10.0):
+        """A GET that is read piece by piece: a Stream."""
+        return Stream(self.port, path, token, headers, timeout * SLOW)
 
     def connection(self, timeout=30.0):
         return http.client.HTTPConnection("127.0.0.1", self.port,

@@ -20,14 +20,13 @@ test_values(void **state)
 	invalid_init(&inv);
 	assert_int_equal(
 	    query_parse(&q,
-		"limit=7&offset=3&decision=blocked"
+		"limit=7&decision=blocked"
 		"&action=a%26b+c&action_prefix=x%2By&risk_score_min=1"
 		"&risk_score_max=99&created_after=1970-01-01T00:00:01Z"
 		"&created_before=2026-01-01&cursor=c",
 		QP_PAGE, &inv),
 	    0);
 	assert_int_equal(q.v[QP_LIMIT].num, 7);
-	assert_int_equal(q.v[QP_OFFSET].num, 3);
 	assert_string_equal(q.v[QP_DECISION].str, "BLOCKED");
 	assert_string_equal(q.v[QP_ACTION].str, "a&b c");
 	assert_string_equal(q.v[QP_ACTION_PREFIX].str, "x+y");
@@ -211,7 +210,7 @@ test_echo_and_next(void **state)
 	invalid_init(&inv);
 	assert_int_equal(query_parse(&q,
 			     "limit=2&offset=9&action=a%20%26b"
-			     "&created_after=0&cursor=old",
+			     "&created_after=0",
 			     QP_PAGE, &inv),
 	    0);
 	jw_init(&w, &b, false);

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "workers/http/api.h"
+#include "workers/http/ask.h"
 
 struct api api;
 
@@ -36,6 +37,7 @@ api_conf_changed(struct http_ctx *ctx)
 {
 	api_root_build(&api);
 	api_openapi_build(&api);
+	api_follow_reload();
 }
 
 const char *
@@ -82,6 +84,18 @@ admit(struct http_req *req, const struct route_match *m)
 	return (false);
 }
 
+static bool
+is_admin(const struct http_req *req)
+{
+	return (req->role != NULL && strcmp(req->role, "admin") == 0);
+}
+
+bool
+api_sees_context(const struct http_req *req)
+{
+	return (is_admin(req));
+}
+
 /* Whether anyone may have this answer, be it only 405 or the methods. */
 static bool
 is_public(const struct http_req *req, const struct route_match *m)
@@ -103,7 +117,7 @@ authorize(struct http_req *req, const struct route_match *m)
 		return (false);
 	}
 	if (m->route != NULL && m->route->access == ACCESS_ADMIN &&
-	    (req->role == NULL || strcmp(req->role, "admin") != 0)) {
+	    !is_admin(req)) {
 		metric_inc(req->ctx->slot, MC_FORBIDDEN);
 		api_event(req, AE_FORBIDDEN);
 		reply_error(req, ERR_FORBIDDEN, NULL);
@@ -194,7 +208,7 @@ api_tick(struct http_ctx *ctx, uint64_t mono_us)
 {
 	struct health h;
 
-	api_query_expire(mono_us);
+	ask_expire(mono_us);
 	api_gate_expire(mono_us);
 	api_event_tick(mono_us);
 	health_get(ctx, &h);
@@ -213,5 +227,5 @@ api_peer_down(struct http_ctx *ctx, enum proc_role role)
 	if (role == PROC_AUDIT)
 		api_gate_audit_down();
 	else if (role == PROC_STORE)
-		api_query_store_down();
+		ask_expire(UINT64_MAX);
 }

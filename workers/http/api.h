@@ -20,6 +20,12 @@ struct api {
 };
 extern struct api api;
 
+/*
+ * Whether the caller may see what was recorded in full: the inputs of other
+ * callers' actions. Administrators may.
+ */
+bool api_sees_context(const struct http_req *);
+
 /* The version to report (contract 1.2). */
 const char *api_version(const struct http_ctx *);
 
@@ -34,11 +40,19 @@ struct query_how {
 	void (*rows)(struct http_req *, const char *json);
 	/* Instead of 503 DATABASE_UNAVAILABLE. */
 	void (*away)(struct http_req *);
+	/* What the question is about is not there. */
+	void (*missing)(struct http_req *);
 };
 /* Checks the query string, asks the store, answers later. */
 void api_query(struct http_req *, const struct query_how *);
-void api_query_expire(uint64_t mono_us);
-void api_query_store_down(void);
+/* The same about one number out of the path. */
+void
+api_query_number(struct http_req *, const struct query_how *, uint64_t from);
+/*
+ * Only checks: true, and *q is to be freed with query_free(); false: answered
+ * with 400 or 422, and freed likewise.
+ */
+bool api_query_parse(struct http_req *, uint32_t mask, struct query_values *q);
 
 /* ---- api_gate.c: actions, through the audit process ---- */
 
@@ -53,6 +67,11 @@ void api_gate_audit_down(void);
 /* Fire and forget; bounded per second, what is held back is counted. */
 void api_event(const struct http_req *, enum audit_event);
 void api_event_tick(uint64_t mono_us);
+
+/* ---- api_follow.c: those who watch the records come in ---- */
+
+/* The configuration has changed: they come again and show who they are. */
+void api_follow_reload(void);
 
 /* ---- health.c: readiness out of the status slots ---- */
 
@@ -77,6 +96,13 @@ void api_audit_page(struct http_req *, const char *name);
 void api_audit_summary(struct http_req *, const char *name);
 void api_audit_actions(struct http_req *, const char *name);
 void api_audit_decisions(struct http_req *, const char *name);
+void api_audit_one(struct http_req *, const char *name);
+void api_audit_checkpoint(struct http_req *, const char *name);
+void api_audit_proof(struct http_req *, const char *name);
+void api_audit_consistency(struct http_req *, const char *name);
+void api_audit_archive(struct http_req *, const char *name);
+void api_audit_export(struct http_req *, const char *name);
+void api_audit_follow(struct http_req *, const char *name);
 void api_governor_config(struct http_req *, const char *name);
 void api_metrics(struct http_req *, const char *name);
 void api_migration_state(struct http_req *, const char *name);

@@ -236,6 +236,11 @@ reply_changed(struct http_req *req, const struct gate_result *g,
 	struct buf b = BUF_INITIALIZER;
 	struct jw w;
 
+	/* the gate describes what it did to the files itself */
+	if (a->what == GATE_ARCHIVE && g->output != NULL) {
+		reply_json(req, 200, g->output, strlen(g->output));
+		return;
+	}
 	jw_init(&w, &b, false);
 	jw_obj(&w);
 	jw_kstr(&w, "name", a->skill);
@@ -308,7 +313,8 @@ http_on_gate_result(struct ipc *ipc, struct ipc_msg *m, void *arg)
 	}
 	req = f->req;
 	a = release(f);
-	if (g.status == GS_CHANGED)
+	if (g.status == GS_CHANGED ||
+	    (g.status == GS_DONE && a->what != GATE_INVOKE))
 		reply_changed(req, &g, a);
 	else if (g.status == GS_DONE)
 		reply_done(req, &g);

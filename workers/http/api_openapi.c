@@ -12,15 +12,21 @@
 #include "workers/http/shapes.h"
 
 static void
-put_content(struct jw *w, const char *media, const char *type)
+put_media(struct jw *w, const char *media, const char *type)
 {
-	jw_key(w, "content");
-	jw_obj(w);
 	jw_key(w, media);
 	jw_obj(w);
 	jw_key(w, "schema");
 	shape_type(w, type);
 	jw_obj_end(w);
+}
+
+static void
+put_content(struct jw *w, const char *media, const char *type)
+{
+	jw_key(w, "content");
+	jw_obj(w);
+	put_media(w, media, type);
 	jw_obj_end(w);
 }
 
@@ -82,15 +88,33 @@ put_errors(struct jw *w, const struct route *r)
 	buf_free(&help);
 }
 
+/* In all the forms that it has. */
+static void
+put_good(struct jw *w, const struct route *r)
+{
+	jw_key(w, "200");
+	jw_obj(w);
+	jw_kstr(w, "description", "OK");
+	jw_key(w, "content");
+	jw_obj(w);
+	if ((r->flags & ROUTE_TEXT) != 0)
+		put_media(w, "text/plain", "string");
+	if ((r->flags & ROUTE_EVENTS) != 0)
+		put_media(w, "text/event-stream", "string");
+	if ((r->flags & ROUTE_LINES) != 0)
+		put_media(w, "application/x-ndjson", "string");
+	if (r->answer != NULL)
+		put_media(w, JSON_TYPE, r->answer);
+	jw_obj_end(w);
+	jw_obj_end(w);
+}
+
 static void
 put_responses(struct jw *w, const struct route *r)
 {
 	jw_key(w, "responses");
 	jw_obj(w);
-	if ((r->flags & ROUTE_TEXT) != 0)
-		put_response(w, 200, "OK", "text/plain", "string");
-	else
-		put_response(w, 200, "OK", JSON_TYPE, r->answer);
+	put_good(w, r);
 	if ((r->flags & ROUTE_OR_503) != 0)
 		put_response(w, 503, "The same, when it is not so", JSON_TYPE,
 		    r->answer);
@@ -99,15 +123,33 @@ put_responses(struct jw *w, const struct route *r)
 }
 
 static void
+put_integer(struct jw *w, const struct qp_def *d)
+{
+	jw_kstr(w, "type", "integer");
+	jw_kint(w, "minimum", d->min);
+	jw_kint(w, "maximum", d->max);
+	if (d->dflt != -1)
+		jw_kint(w, "default", d->dflt);
+}
+
+static void
 put_query_schema(struct jw *w, const struct qp_def *d)
 {
+	if (d->type == QPT_WORD) {
+		shape_type(w, d->words);
+		return;
+	}
 	jw_obj(w);
 	if (d->type == QPT_INT) {
-		jw_kstr(w, "type", "integer");
-		jw_kint(w, "minimum", d->min);
-		jw_kint(w, "maximum", d->max);
-		if (d->dflt != -1)
-			jw_kint(w, "default", d->dflt);
+		put_integer(w, d);
+	} else if (d->type == QPT_COUNT) {
+		jw_key(w, "anyOf");
+		jw_arr(w);
+		jw_obj(w);
+		put_integer(w, d);
+		jw_obj_end(w);
+		shape_type(w, "all");
+		jw_arr_end(w);
 	} else {
 		jw_kstr(w, "type", "string");
 		if (d->type == QPT_TIME)
@@ -130,34 +172,46 @@ put_query_parameters(struct jw *w, uint32_t mask)
 		jw_kstr(w, "name", qp_defs[p].name);
 		jw_kstr(w, "in", "query");
 		jw_kstr(w, "description", qp_defs[p].help);
-		jw_kbool(w, "required", false);
+		jw_kbool(w, "required", qp_defs[p].required);
 		jw_key(w, "schema");
 		put_query_schema(w, &qp_defs[p]);
 		jw_obj_end(w);
 	}
 }
 
+/* The segment in braces: a name, or a number. */
 static void
-put_parameters(struct jw *w, const struct route *r)
+put_path_parameter(struct jw *w, const char *brace)
 {
-	bool named = strstr(r->path, "{name}") != NULL;
+	bool number = strncmp(brace, "{seq}", 5) == 0;
 
-	if (!named && r->query == 0)
-		return;
-	jw_key(w, "parameters");
-	jw_arr(w);
-	if (named) {
-		jw_obj(w);
-		jw_kstr(w, "name", "name");
-		jw_kstr(w, "in", "path");
-		jw_kbool(w, "required", true);
-		jw_key(w, "schema");
+	jw_obj(w);
+	jw_kstr(w, "name", number ? "seq" : "name");
+	jw_kstr(w, "in", "path");
+	jw_kbool(w, "required", true);
+	jw_key(w, "schema");
+	if (number)
+		put_query_schema(w, &qp_defs[QP_SEQ]);
+	else {
 		jw_obj(w);
 		jw_kstr(w, "type", "string");
 		jw_kstr(w, "pattern", "^[A-Za-z0-9_.-]{1,64}$");
 		jw_obj_end(w);
-		jw_obj_end(w);
 	}
+	jw_obj_end(w);
+}
+
+static void
+put_parameters(struct jw *w, const struct route *r)
+{
+	const char *brace = strchr(r->path, '{');
+
+	if (brace == NULL && r->query == 0)
+		return;
+	jw_key(w, "parameters");
+	jw_arr(w);
+	if (brace != NULL)
+		put_path_parameter(w, brace);
 	put_query_parameters(w, r->query);
 	jw_arr_end(w);
 }

@@ -1,64 +1,38 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Questions to the store: the query string is checked, the question goes out
- * with an id and a deadline, and the rows that come back are put into the
- * route's envelope. It must never wait, and never hand the store a value that
- * was not bounded first.
+ * Questions with one answer: the query string is checked, the store is asked,
+ * and the rows that come back are put into the route's envelope. It must never
+ * wait, and never hand the store a value that was not bounded first.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/ipc.h"
 #include "common/jw.h"
-#include "common/msg.h"
-#include "common/util.h"
 #include "workers/http/api.h"
+#include "workers/http/ask.h"
 
-#define QUERY_DEADLINE_US 10000000u
-
-static void
-away(struct http_req *req, const struct query_how *how)
-{
-	if (how->away != NULL)
-		how->away(req);
-	else
-		reply_error(req, ERR_DB_UNAVAILABLE, NULL);
-}
-
-/* Ends an entry: the request is the caller's to answer, the values to free. */
-static struct query_values *
-release(struct inflight *f)
-{
-	struct query_values *q = f->data;
-
-	f->req->on_gone = NULL;
-	f->req->app = NULL;
-	inflight_drop(&api.inflight, f);
-	return (q);
-}
+/* One request that waits for its rows. */
+struct waiting {
+	struct http_req *req;
+	const struct query_how *how;
+	struct inflight *asked;
+	struct query_values q;
+};
 
 static void
-values_free(struct query_values *q)
+waiting_free(struct waiting *w)
 {
-	if (q != NULL)
-		query_free(q);
-	free(q);
+	query_free(&w->q);
+	free(w);
 }
 
 static void
 gone(struct http_req *req)
 {
-	values_free(release(req->app));
-}
+	struct waiting *w = req->app;
 
-static void
-give_up(struct inflight *f)
-{
-	const struct query_how *how = f->how;
-	struct http_req *req = f->req;
-
-	values_free(release(f));
-	away(req, how);
+	ask_forget(w->asked);
+	waiting_free(w);
 }
 
 /* The bounds of one pair are the wrong way round: 400, with both echoed. */
@@ -79,15 +53,14 @@ reply_range(struct http_req *req, const struct query_values *q,
 	buf_free(&b);
 }
 
-/* True: *q is good. False: answered. */
-static bool
-parse(struct http_req *req, const struct query_how *how, struct query_values *q)
+bool
+api_query_parse(struct http_req *req, uint32_t mask, struct query_values *q)
 {
 	enum query_range range;
 	struct invalid inv;
 
 	invalid_init(&inv);
-	if (query_parse(q, req->query, how->mask, &inv) == -1) {
+	if (query_parse(q, req->query, mask, &inv) == -1) {
 		reply_invalid(req, &inv);
 		return (false);
 	}
@@ -97,56 +70,6 @@ parse(struct http_req *req, const struct query_how *how, struct query_values *q)
 		return (false);
 	}
 	return (true);
-}
-
-/* The question leaves, or there is no entry left behind. */
-static int
-ask(struct http_req *req, const struct query_how *how, struct query_values *q)
-{
-	struct http_ctx *ctx = req->ctx;
-	struct buf b = BUF_INITIALIZER;
-	struct query_args args;
-	struct inflight *f;
-	int r = -1;
-
-	if (ctx->store == NULL || ipc_congested(ctx->store))
-		return (-1);
-	f = inflight_add(&api.inflight, IF_QUERY,
-	    ax_mono_us() + QUERY_DEADLINE_US);
-	if (f == NULL)
-		return (-1);
-	query_to_args(q, how->query, &args);
-	query_args_put(&b, &args);
-	if (!b.err)
-		r = ipc_send_buf(ctx->store, MSG_QUERY, f->id, &b);
-	buf_free(&b);
-	if (r == -1) {
-		inflight_drop(&api.inflight, f);
-		return (-1);
-	}
-	f->req = req;
-	f->how = how;
-	f->data = q;
-	req->app = f;
-	req->on_gone = gone;
-	return (0);
-}
-
-void
-api_query(struct http_req *req, const struct query_how *how)
-{
-	struct query_values *q;
-
-	if ((q = calloc(1, sizeof(*q))) == NULL) {
-		reply_error(req, ERR_INTERNAL, NULL);
-		return;
-	}
-	if (parse(req, how, q)) {
-		if (ask(req, how, q) == 0)
-			return;
-		away(req, how);
-	}
-	values_free(q);
 }
 
 static void
@@ -184,58 +107,82 @@ wrap(struct http_req *req, const struct query_how *how,
 	reply_buf(req, 200, &b);
 }
 
-void
-http_on_rows(struct ipc *ipc, struct ipc_msg *m, void *arg)
+/* What is no rows at all. */
+static void
+refuse(struct http_req *req, const struct query_how *how,
+    enum rows_status status)
 {
-	struct http_ctx *ctx = arg;
-	const struct query_how *how;
-	const char *rows, *next;
-	struct query_values *q;
-	struct http_req *req;
-	struct inflight *f;
-	struct msg_r r;
-	unsigned status;
-
-	mr_init(&r, m->body, m->len);
-	status = mr_u8(&r);
-	rows = mr_str(&r);
-	next = mr_str(&r);
-	if (mr_end(&r) == -1 || status >= ROWS_STATUS_MAX ||
-	    (status == ROWS_OK && rows == NULL)) {
-		ipc_violation(ipc, "malformed ROWS");
-		return;
-	}
-	if ((f = inflight_find(&api.inflight, m->id, IF_QUERY)) == NULL) {
-		metric_inc(ctx->slot, MC_IPC_DROPPED);
-		return;
-	}
-	how = f->how;
-	req = f->req;
-	q = release(f);
 	if (status == ROWS_BAD_CURSOR)
 		reply_error(req, ERR_CURSOR, NULL);
-	else if (status == ROWS_UNAVAILABLE)
-		away(req, how);
-	else if (how->rows != NULL)
-		how->rows(req, rows);
+	else if (status == ROWS_BAD_RANGE)
+		reply_error(req, ERR_TREE_RANGE, NULL);
+	else if (status == ROWS_NOT_FOUND && how->missing != NULL)
+		how->missing(req);
+	else if (how->away != NULL)
+		how->away(req);
 	else
-		wrap(req, how, q, rows, next);
-	values_free(q);
+		reply_error(req, ERR_DB_UNAVAILABLE, NULL);
+}
+
+static void
+on_rows(void *arg, enum rows_status status, const char *rows, const char *next)
+{
+	struct waiting *w = arg;
+	struct http_req *req = w->req;
+
+	req->on_gone = NULL;
+	req->app = NULL;
+	if (status != ROWS_OK)
+		refuse(req, w->how, status);
+	else if (w->how->rows != NULL)
+		w->how->rows(req, rows);
+	else
+		wrap(req, w->how, &w->q, rows, next);
+	waiting_free(w);
+}
+
+static const struct ask_how one_answer = { on_rows };
+
+static void
+ask(struct waiting *w, const struct query_args *args)
+{
+	struct http_req *req = w->req;
+
+	w->asked = ask_store(req->ctx, args, &one_answer, w);
+	if (w->asked == NULL) {
+		refuse(req, w->how, ROWS_UNAVAILABLE);
+		waiting_free(w);
+		return;
+	}
+	req->app = w;
+	req->on_gone = gone;
 }
 
 void
-api_query_expire(uint64_t mono_us)
+api_query_number(struct http_req *req, const struct query_how *how,
+    uint64_t from)
 {
-	struct inflight_table *t = &api.inflight;
-	struct inflight *f;
-	uint32_t at = 0;
+	struct query_args args;
+	struct waiting *w;
 
-	while ((f = inflight_next(t, &at, IF_QUERY, mono_us)) != NULL)
-		give_up(f);
+	if ((w = calloc(1, sizeof(*w))) == NULL) {
+		reply_error(req, ERR_INTERNAL, NULL);
+		return;
+	}
+	w->req = req;
+	w->how = how;
+	if (!api_query_parse(req, how->mask, &w->q)) {
+		waiting_free(w);
+		return;
+	}
+	query_to_args(&w->q, how->query, &args);
+	if (from != 0)
+		args.from = from;
+	ask(w, &args);
 }
 
 void
-api_query_store_down(void)
+api_query(struct http_req *req, const struct query_how *how)
 {
-	api_query_expire(UINT64_MAX);
+	api_query_number(req, how, 0);
 }

@@ -42,6 +42,10 @@ static const struct {
 	    "correctly percent-encoded UTF-8", "", NULL, CTX_NONE },
 	[INV_TWICE] = { "multiple_argument_values",
 	    "Got multiple values for argument", "", NULL, CTX_NONE },
+	[INV_PATTERN] = { "string_pattern_mismatch",
+	    "String should match pattern '", "'", "pattern", CTX_ERROR },
+	[INV_CONFLICT] = { "value_error", "Value error, ", "", "error",
+	    CTX_ERROR },
 	[INV_JSON] = { "json_invalid", "JSON decode error", "", "error",
 	    CTX_NONE },
 };

@@ -24,6 +24,8 @@ enum invalid_kind {
 	INV_DATETIME, /* not a date-time */
 	INV_ENCODING, /* percent-encoding or UTF-8 is broken */
 	INV_TWICE,    /* a query parameter was given more than once */
+	INV_PATTERN,  /* not what the pattern `error` takes */
+	INV_CONFLICT, /* does not go with another one; `error` says why */
 	INV_JSON,     /* the body is not JSON; `offset` and `error` tell */
 	INV_MAX
 };
@@ -41,7 +43,7 @@ struct invalid {
 struct invalid_more {
 	int64_t bound;
 	int64_t offset;	     /* INV_JSON: bytes from the body's start */
-	const char *error;   /* INV_JSON, INV_DATETIME */
+	const char *error;   /* the kinds that name it */
 	const char *text;    /* the input, as text */
 	const json_t *value; /* or the input, as JSON */
 };

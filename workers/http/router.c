@@ -20,6 +20,17 @@ static const char *const method_names[HTTP_METHOD_MAX] = {
 	[HTTP_OPTIONS] = "OPTIONS",
 };
 
+/* "{seq}" stands for digits, any other for anything. */
+static size_t
+segment_len(const char *brace, const char *s)
+{
+	size_t n = strcspn(s, "/");
+
+	if (strncmp(brace, "{seq}", 5) == 0 && strspn(s, "0123456789") != n)
+		return (0);
+	return (n);
+}
+
 /* Compares with one "{name}" in the pattern; `name` gets its segment. */
 static bool
 pattern_match(const char *pattern, const char *path, char *name)
@@ -32,7 +43,7 @@ pattern_match(const char *pattern, const char *path, char *name)
 	prefix = (size_t)(brace - pattern);
 	if (strncmp(pattern, path, prefix) != 0)
 		return (false);
-	n = strcspn(path + prefix, "/");
+	n = segment_len(brace, path + prefix);
 	if (n == 0 || n >= ROUTE_NAME_MAX)
 		return (false);
 	if (strcmp(strchr(brace, '}') + 1, path + prefix + n) != 0)

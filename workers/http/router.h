@@ -21,13 +21,15 @@ enum route_access {
 #define ROUTE_HIGH_RISK 4u  /* counts in the smaller budget */
 #define ROUTE_TEXT	8u  /* answers with text/plain */
 #define ROUTE_OR_503	16u /* the same shape comes with 503 as well */
+#define ROUTE_LINES	32u /* answers with application/x-ndjson as well */
+#define ROUTE_EVENTS	64u /* answers with text/event-stream */
 
 struct route {
 	enum http_method method; /* HTTP_GET stands for HEAD too */
-	const char *path;	 /* "{name}" is one segment */
+	const char *path;	 /* "{name}" is one segment, "{seq}" digits */
 	enum route_access access;
 	unsigned flags;
-	/* name: the segment that {name} stood for, or NULL */
+	/* name: the segment that the braces stood for, or "" */
 	void (*handler)(struct http_req *, const char *name);
 
 	/* for the document */

@@ -187,6 +187,23 @@ static const struct field entry_fields[] = {
 	{ "created_at", "time", 0, NULL },
 	END
 };
+static const struct field whole_fields[] = {
+	{ "id", "integer", 0, "Key of the row." },
+	{ "seq", "integer", 0, NULL },
+	{ "node", "string", 0, NULL },
+	{ "action", "string", 0, NULL },
+	{ "decision", "string", 0, NULL },
+	{ "risk_score", "integer", 0, NULL },
+	{ "reason", "string", FIELD_NULL, NULL },
+	{ "context", "object", FIELD_NULL,
+	    "null to all but administrators." },
+	{ "created_at", "time", 0, NULL },
+	{ "kind", "string", 0, "decision, outcome, event or import." },
+	{ "actor", "string", FIELD_NULL, NULL },
+	{ "request_id", "string", FIELD_NULL, NULL },
+	{ "permit", "integer", FIELD_NULL, NULL },
+	END
+};
 #define SUMMARY_FILTERS                                                 \
 	{ "decision", "string", FIELD_NULL, NULL },                     \
 	{ "action", "string", FIELD_NULL, NULL },                       \
@@ -206,6 +223,41 @@ static const struct field page_fields[] = {
 	{ "filters", "AuditPageFilters", 0, NULL },
 	{ "next_cursor", "string", FIELD_NULL,
 	    "For the next page; null at the end." },
+	END
+};
+static const struct field export_filters_fields[] = {
+	{ "limit", "any", 0, "A number, or all." },
+	{ "offset", "integer", 0, NULL },
+	SUMMARY_FILTERS,
+	END
+};
+static const struct field export_fields[] = {
+	{ "items", "[AuditWhole]", 0, "Newest first." },
+	{ "count", "integer", 0, "How many there are." },
+	{ "filters", "AuditExportFilters", 0, NULL },
+	{ "next_cursor", "string", FIELD_NULL,
+	    "Where the limit cut; null at the end." },
+	END
+};
+static const struct field consistency_fields[] = {
+	{ "from", "integer", 0, NULL },
+	{ "to", "integer", 0, NULL },
+	{ "path", "[string]", 0, "RFC 6962 2.1.2, base64." },
+	{ "from_root", "string", 0, "base64" },
+	{ "to_root", "string", 0, "base64" },
+	{ "checkpoint", "string", 0, "The newest, as signed." },
+	END
+};
+static const struct field archived_fields[] = {
+	{ "rotated", "boolean", 0, NULL },
+	{ "path", "string", 0, NULL },
+	{ "archived_to", "string", FIELD_OPT, NULL },
+	{ "size", "integer", FIELD_OPT, NULL },
+	{ "threshold", "integer", FIELD_OPT, NULL },
+	{ "reason", "string", FIELD_OPT, NULL },
+	{ "current_exists", "boolean", 0, NULL },
+	{ "archive_dir", "string", 0, NULL },
+	{ "seq", "integer", FIELD_OPT, "The record of it." },
 	END
 };
 static const struct field buckets_fields[] = {
@@ -322,6 +374,13 @@ const struct shape shapes[] = {
 	{ "AuditPageFilters", "The filters as understood.",
 	    page_filters_fields },
 	{ "AuditPage", "A page of records.", page_fields },
+	{ "AuditWhole", "One whole record.", whole_fields },
+	{ "AuditExportFilters", "The filters as understood.",
+	    export_filters_fields },
+	{ "AuditExport", "Whole records.", export_fields },
+	{ "Consistency", "Proof that the log only grew.",
+	    consistency_fields },
+	{ "Archived", "What became of the live file.", archived_fields },
 	{ "RiskBuckets", "Records by risk score.", buckets_fields },
 	{ "AuditSummaryObject", "Counts.", summary_object_fields },
 	{ "AuditFilters", "The filters as understood.",
