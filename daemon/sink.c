@@ -255,11 +255,16 @@ failed(const char *why)
 	metric_inc(parent.slot, MC_SINK_FAILURES);
 	metric_set(parent.slot, MG_SINK_OK, 0);
 	if (S.state != SINK_BAD)
-		log_warnx("CHECKPOINT_SINK: %s did not take a checkpoint: %s. "
-			  "It is tried again, with the newest; nothing is lost "
-			  "on this host. The sink runs as the notary's user: "
-			  "see CHECKPOINT_SINK in archillx.conf(5)",
-		    S.value, why);
+		log_warnx(
+		    "CHECKPOINT_SINK: %s did not take a checkpoint: %s. "
+		    "It is tried again with the newest, as the user %s%s, "
+		    "who needs the right to; nothing is lost on this "
+		    "host",
+		    S.value, why,
+		    parent.as_root ?
+			settings_str(parent.settings, SET_USER_PREFIX) :
+			"",
+		    parent.as_root ? "notary" : "that runs this");
 	S.state = SINK_BAD;
 	S.delay_s = S.delay_s == 0	? 1 :
 	    S.delay_s * 2 > RETRY_MAX_S ? RETRY_MAX_S :
