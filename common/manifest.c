@@ -15,6 +15,7 @@
 
 #include "common/manifest.h"
 #include "common/schema.h"
+#include "common/secret.h"
 #include "common/util.h"
 
 #define MANIFEST_MAX   (256 * 1024)
@@ -517,6 +518,7 @@ set_defaults(struct skill *s)
 	if (s->inputs == NULL &&
 	    (s->inputs = json_pack("{s:s}", "type", "object")) == NULL)
 		return (-1);
+	s->has_secrets = secret_in_schema(s->inputs);
 	s->high_risk = list_has(s->permissions, "exec") ||
 	    list_has(s->permissions, "filesystem");
 	return (0);

@@ -26,7 +26,8 @@ struct skill {
 	enum skill_runtime runtime;
 	bool enabled; /* default only: the operator's flag wins */
 	bool governor_required;
-	bool high_risk; /* permission exec or filesystem */
+	bool high_risk;	  /* permission exec or filesystem */
+	bool has_secrets; /* its schema calls some input secret */
 	/* ACL: NULL-terminated lists of names, NULL when absent */
 	char **permissions, **allow_roles, **allow_sources, **deny_sources;
 	json_t *inputs;	 /* JSON Schema subset, an object; never NULL */

@@ -6,7 +6,8 @@
  * Both walk along the schema, never along the value alone, and a checked
  * schema is at most SCHEMA_DEPTH levels deep: no value can make the recursion
  * deeper. An unknown keyword is an error, never ignored. Nothing here does
- * I/O, keeps state between calls, or prints a value that it was given.
+ * I/O, keeps state between calls, or prints a value that it was given; of a
+ * value that is called secret it tells neither size nor keys.
  */
 #include <regex.h>
 #include <stdarg.h>
@@ -353,6 +354,8 @@ struct step { /* the way from the root to a value */
 struct validation {
 	json_t *errors;
 	int n;
+	bool hiding; /* inside a secret: nothing of the value is repeated */
+	const struct step *secret; /* where it is */
 	struct {
 		const char *text; /* as it stands in the schema */
 		regex_t re;
@@ -401,7 +404,7 @@ violation(struct validation *v, const struct step *at, const char *type,
 	}
 	v->n++;
 	loc = json_pack("[s,s]", "body", "inputs");
-	loc_append(loc, at);
+	loc_append(loc, v->hiding ? v->secret : at);
 	item =
 	    json_pack("{s:s, s:o, s:s}", "type", type, "loc", loc, "msg", msg);
 	if (ctx != NULL)
@@ -517,6 +520,10 @@ violation_count(struct validation *v, const struct step *at, const char *type,
 		    actual);
 		ctx = json_pack("{s:s, s:I, s:I}", "field_type", what, key,
 		    bound, "actual_length", actual);
+	}
+	if (v->hiding && !text) {
+		*strstr(msg, ", not ") = '\0';
+		(void)json_object_del(ctx, "actual_length");
 	}
 	violation(v, at, type, ctx, msg);
 }
@@ -734,7 +741,7 @@ literal_allowed(const json_t *allowed, const json_t *value)
 }
 
 static void
-value_validate(struct validation *v, const json_t *schema, const json_t *value,
+open_validate(struct validation *v, const json_t *schema, const json_t *value,
     const struct step *at)
 {
 	const json_t *type = json_object_get(schema, "type");
@@ -759,6 +766,22 @@ value_validate(struct validation *v, const json_t *schema, const json_t *value,
 		array_validate(v, schema, value, at);
 	else if (json_is_object(value))
 		object_validate(v, schema, value, at);
+}
+
+static void
+value_validate(struct validation *v, const json_t *schema, const json_t *value,
+    const struct step *at)
+{
+	bool outermost = !v->hiding &&
+	    json_is_true(json_object_get(schema, "secret"));
+
+	if (outermost) {
+		v->hiding = true;
+		v->secret = at;
+	}
+	open_validate(v, schema, value, at);
+	if (outermost)
+		v->hiding = false;
 }
 
 int

@@ -23,5 +23,8 @@ const struct ctl_verb audit_verbs[] = {
 	{ "audit", "export", "--tiles OUT [DIR]",
 	    "the log as static files, a C2SP tlog-tiles tree", false,
 	    cmd_audit_export },
+	{ "audit", "hash", "[--json-value] VALUE|-",
+	    "print what the journal holds for a secret input of this value",
+	    true, cmd_audit_hash },
 };
 const size_t naudit_verbs = AX_NELEM(audit_verbs);

@@ -71,6 +71,7 @@ int cmd_governor_test(struct ctl *, int, char **);
 int cmd_governor_check(struct ctl *, int, char **);
 int cmd_migrate(struct ctl *, int, char **);
 int cmd_audit_archive(struct ctl *, int, char **);
+int cmd_audit_hash(struct ctl *, int, char **);
 int cmd_audit_prove(struct ctl *, int, char **);
 int cmd_audit_check_proof(struct ctl *, int, char **);
 int cmd_audit_verify(struct ctl *, int, char **);

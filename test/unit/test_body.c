@@ -168,9 +168,10 @@ static const struct {
 	    "\"name\"],\"msg\":\"Input should be a valid string\","
 	    "\"input\":5}]" },
 	{ "{\"name\":null}", "string_type" },
-	{ "{\"name\":\"a\",\"inputs\":[]}", "[{\"type\":\"dict_type\",\"loc\":"
-	    "[\"body\",\"inputs\"],\"msg\":\"Input should be a valid "
-	    "dictionary\",\"input\":[]}]" },
+	/* not repeated: it may hold what a schema calls secret */
+	{ "{\"name\":\"a\",\"inputs\":[]}",
+	    "[{\"type\":\"dict_type\",\"loc\":[\"body\",\"inputs\"],"
+	    "\"msg\":\"Input should be a valid dictionary\"}]" },
 	{ "{\"name\":\"a\",\"inputs\":null}", "dict_type" },
 	{ "{\"name\":\"a\",\"inputs\":\"x\"}", "dict_type" },
 	{ "{\"name\":[],\"inputs\":1}", "dict_type" },

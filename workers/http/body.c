@@ -43,6 +43,7 @@ body_parse(const char *text, size_t len, struct invalid *inv)
 	struct invalid_more more = { 0 };
 	json_error_t err;
 	json_t *root;
+	char *near;
 
 	if (len == 0) {
 		invalid_add(inv, INV_MISSING, "body", NULL, NULL);
@@ -57,6 +58,9 @@ body_parse(const char *text, size_t len, struct invalid *inv)
 	    &err);
 	if (root != NULL)
 		return (root);
+	/* The rest would repeat a piece of the text. */
+	if ((near = strstr(err.text, " near ")) != NULL)
+		*near = '\0';
 	more.offset = err.position;
 	more.error = err.text;
 	invalid_add(inv, INV_JSON, "body", NULL, &more);
@@ -74,19 +78,19 @@ body_invoke(const json_t *root, struct body_invoke *out, struct invalid *inv)
 		invalid_add(inv, INV_BODY, "body", NULL, &more);
 		return (-1);
 	}
+	/* What may hold a secret is not repeated. */
+	out->inputs = json_object_get(root, "inputs");
 	if ((name = json_object_get(root, "name")) == NULL)
-		invalid_add(inv, INV_MISSING, "body", "name", &more);
+		invalid_add(inv, INV_MISSING, "body", "name",
+		    out->inputs == NULL ? &more : NULL);
 	else if (!json_is_string(name)) {
 		more.value = name;
 		invalid_add(inv, INV_STRING, "body", "name", &more);
 	} else
 		out->name = json_string_value(name);
 
-	out->inputs = json_object_get(root, "inputs");
-	if (out->inputs != NULL && !json_is_object(out->inputs)) {
-		more.value = out->inputs;
-		invalid_add(inv, INV_DICT, "body", "inputs", &more);
-	}
+	if (out->inputs != NULL && !json_is_object(out->inputs))
+		invalid_add(inv, INV_DICT, "body", "inputs", NULL);
 	return (inv->n == 0 ? 0 : -1);
 }
 
