@@ -69,8 +69,8 @@ enum msg_type {
 	MSG_GATE_RESULT,
 	/* (empty; id = that of the request): the client went away */
 	MSG_CANCEL,
-	/* u8 enum audit_event, str address, str request_id, str detail,
-	 * u64 count */
+	/* u8 enum audit_event, str address, str request_id, str detail (null:
+	 * not one of all), u64 count, u64 different request ids */
 	MSG_AUDIT_EVENT,
 
 	/* ---- http > store ---- */

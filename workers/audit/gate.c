@@ -97,8 +97,10 @@ gate_new(const struct gate_ops *ops, void *arg, struct metrics_slot *slot,
 {
 	struct gate *g = calloc(1, sizeof(*g));
 
-	if (g == NULL || permits_init(&g->permits) == -1 ||
-	    idems_init(&g->idems) == -1) {
+	if (g == NULL || (g->denials = denials_new()) == NULL ||
+	    permits_init(&g->permits) == -1 || idems_init(&g->idems) == -1) {
+		if (g != NULL)
+			denials_free(g->denials);
 		free(g);
 		return (NULL);
 	}
@@ -114,11 +116,19 @@ gate_new(const struct gate_ops *ops, void *arg, struct metrics_slot *slot,
 }
 
 void
+gate_secrets(struct gate *g, const struct secret_key *k)
+{
+	g->secrets = *k;
+}
+
+void
 gate_free(struct gate *g)
 {
 	if (g == NULL)
 		return;
 	gate_archive_forget(g);
+	denials_free(g->denials);
+	explicit_bzero(&g->secrets, sizeof(g->secrets));
 	permits_clear(&g->permits);
 	idems_clear(&g->idems);
 	flags_clear(&g->flags);
@@ -495,6 +505,7 @@ gate_tick(struct gate *g)
 	if (g->phase == GATE_SETTLING)
 		settle(g);
 	gate_record_missed(g);
+	gate_deny_flush(g, false);
 	watch_deadlines(g);
 	gate_gauges(g);
 	gate_check_drained(g);
@@ -544,7 +555,10 @@ gate_check_drained(struct gate *g)
 		g->ops->drained(g->arg);
 		return;
 	}
-	if (g->permits.n == 0 && journal_pending(g->journal) == 0)
+	if (g->permits.n > 0 || journal_pending(g->journal) > 0)
+		return;
+	gate_deny_flush(g, true);
+	if (journal_pending(g->journal) == 0)
 		record_stop(g);
 }
 
@@ -557,7 +571,11 @@ gate_drain(struct gate *g)
 		g->swept = false; /* it never worked: nothing to wait for */
 	g->phase = GATE_DRAINING;
 	g->drain_since = ax_mono_us();
-	gate_check_drained(g);
+	/* What the fronts told before they ended may still be unread. */
+	if (g->journal != NULL && g->swept)
+		g->ops->wake(g->arg);
+	else
+		gate_check_drained(g);
 }
 
 /* ---- for the snapshot ---- */

@@ -7,6 +7,7 @@
 #include "common/governor.h"
 #include "common/messages.h"
 #include "common/metrics.h"
+#include "common/secret.h"
 #include "common/settings.h"
 #include "workers/audit/idem.h"
 #include "workers/audit/journal.h"
@@ -76,6 +77,9 @@ struct gate *gate_new(const struct gate_ops *, void *arg, struct metrics_slot *,
     struct gate_conf *conf, uint64_t epoch);
 void gate_free(struct gate *);
 void gate_configure(struct gate *, struct gate_conf *);
+/* The key for secret inputs; without one they are withheld. Before anything
+ * is asked. */
+void gate_secrets(struct gate *, const struct secret_key *);
 
 /* ---- the start ---- */
 
@@ -102,8 +106,13 @@ int gate_exec_done(struct gate *, const struct exec_done *);
 int gate_file_done(struct gate *, uint64_t permit, bool ok, const char *text);
 /* The front's channel is gone: its answers are dropped, its runs go on. */
 void gate_front_lost(struct gate *, const struct origin *);
-void gate_audit_event(struct gate *, enum audit_event, const char *address,
-    const char *request_id, const char *detail, uint64_t count);
+/* What a front refused; texts may be NULL. */
+struct audit_event_facts {
+	const char *address, *request_id, *detail;
+	uint64_t count, request_ids; /* so many, with so many request ids */
+};
+void gate_audit_event(struct gate *, enum audit_event,
+    const struct audit_event_facts *);
 /* An operator's verb. Answered through ops->result with GS_CHANGED, or any
  * other status and its error text. */
 void gate_ctl(struct gate *, const struct origin *, uint64_t id,

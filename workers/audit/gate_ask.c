@@ -18,38 +18,6 @@
 
 #define INVOKE_ROUTE "POST /v1/skills/invoke"
 
-/* ---- answers ---- */
-
-/* An answer that waits for its line. */
-struct reply {
-	struct gate *g;
-	struct origin origin;
-	uint64_t id;
-	struct gate_result result; /* its texts are the copies below */
-	char *reason, *output, *error, *detail;
-	char *flag; /* skill to switch, or NULL */
-	bool flag_value;
-};
-
-void
-gate_answer(struct gate *g, const struct origin *o, uint64_t id,
-    const struct gate_result *r)
-{
-	if (o->life != 0)
-		g->ops->result(g->arg, o, id, r);
-}
-
-void
-gate_unavailable(struct gate *g, const struct origin *o, uint64_t id)
-{
-	const struct gate_result r = { .status = GS_UNAVAILABLE,
-		.retry_after_s = 1 };
-
-	metric_inc(g->slot, MC_GATE_UNAVAILABLE);
-	g->space.refused += !gate_has_space(g);
-	gate_answer(g, o, id, &r);
-}
-
 static void
 refuse(const struct asking *a, enum gate_status status)
 {
@@ -60,95 +28,6 @@ refuse(const struct asking *a, enum gate_status status)
 	};
 
 	gate_answer(a->g, a->origin, a->id, &r);
-}
-
-static void
-reply_free(struct reply *w)
-{
-	free(w->reason);
-	free(w->output);
-	free(w->error);
-	free(w->detail);
-	free(w->flag);
-	free(w);
-}
-
-static char *
-copy(const char *s, const char **out, bool *failed)
-{
-	char *c = s != NULL ? strdup(s) : NULL;
-
-	if (s != NULL && c == NULL)
-		*failed = true;
-	*out = c;
-	return (c);
-}
-
-static struct reply *
-reply_new(struct gate *g, const struct origin *o, uint64_t id,
-    const struct gate_result *r, const char *flag)
-{
-	struct reply *w = calloc(1, sizeof(*w));
-	const char *unused;
-	bool failed = false;
-
-	if (w == NULL)
-		return (NULL);
-	w->g = g;
-	w->origin = *o;
-	w->id = id;
-	w->result = *r;
-	w->reason = copy(r->reason, &w->result.reason, &failed);
-	w->output = copy(r->output, &w->result.output, &failed);
-	w->error = copy(r->error, &w->result.error, &failed);
-	w->detail = copy(r->detail, &w->result.detail, &failed);
-	w->flag = copy(flag, &unused, &failed);
-	if (failed) {
-		reply_free(w);
-		return (NULL);
-	}
-	return (w);
-}
-
-static void
-reply_now(void *arg, bool ok, uint64_t seq)
-{
-	struct reply *w = arg;
-	struct gate *g = w->g;
-
-	if (ok) {
-		if (w->flag != NULL &&
-		    flags_set(&g->flags, w->flag, w->flag_value) == -1)
-			fatalx("gate: out of memory for a flag");
-		w->result.seq = seq;
-		gate_answer(g, &w->origin, w->id, &w->result);
-		if (w->flag != NULL) {
-			gate_gauges(g);
-			g->ops->flags_changed(g->arg);
-		}
-	} else
-		gate_unavailable(g, &w->origin, w->id);
-	reply_free(w);
-}
-
-void
-gate_answer_after(struct gate *g, const struct origin *o, uint64_t id,
-    const struct line *l, const struct gate_result *r, const char *flag,
-    bool flag_value)
-{
-	struct reply *w;
-
-	if (l == NULL || !gate_room(g) ||
-	    (w = reply_new(g, o, id, r, flag)) == NULL) {
-		gate_unavailable(g, o, id);
-		return;
-	}
-	w->flag_value = flag_value;
-	if (gate_append(g, l, reply_now, w) == 0) {
-		log_warn("gate: line %s", l->action);
-		gate_unavailable(g, o, id);
-		reply_free(w);
-	}
 }
 
 /* ---- who ---- */
@@ -169,74 +48,6 @@ identify(struct asking *a)
 	(void)snprintf(a->actor, sizeof(a->actor), "key:%s", k->name);
 	(void)ax_strlcpy(a->role, k->role, sizeof(a->role));
 	return (true);
-}
-
-/* ---- may he ---- */
-
-static void
-deny_acl(struct asking *a, const char *rule)
-{
-	struct buf b = BUF_INITIALIZER;
-	const struct gate_result r = { .status = GS_ACL_DENIED,
-		.reason = rule,
-		.elapsed_us = ax_mono_us() - a->started };
-	struct line l = {
-		.kind = LK_EVENT,
-		.action = "skill_access_denied",
-		.decision = "BLOCKED",
-		.risk_score = 95,
-		.reason = rule,
-		.actor = a->actor,
-		.request_id = a->req->request_id,
-	};
-
-	metric_inc(a->g->slot, MC_SKILL_DENIED);
-	__atomic_fetch_add(&a->g->slot->skill[a->index][MS_DENIED], 1,
-	    __ATOMIC_RELAXED);
-	gtext_denied_context(&b, a->skill->name, a->role,
-	    gate_source_name(a->req->source), a->req->address);
-	l.context = buf_str(&b);
-	l.context_len = b.len;
-	gate_answer_after(a->g, a->origin, a->id, &l, &r, NULL, false);
-	buf_free(&b);
-}
-
-static void
-deny_disabled(struct asking *a)
-{
-	static const char error[] =
-	    "code_exec disabled by policy: set "
-	    "ARCHILLX_ENABLE_CODE_EXEC=yes and reload to enable it";
-	struct buf out = BUF_INITIALIZER, ctx = BUF_INITIALIZER;
-	struct gate_result r = { .status = GS_DONE,
-		.error = error,
-		.decision = "BLOCKED",
-		.risk_score = 95,
-		.reason = "disabled" };
-	struct line l = {
-		.kind = LK_EVENT,
-		.action = "sandbox_denied",
-		.decision = "BLOCKED",
-		.risk_score = 95,
-		.reason = "disabled",
-		.actor = a->actor,
-		.request_id = a->req->request_id,
-	};
-	uint8_t raw[16];
-	char run_id[33];
-
-	ax_random(raw, sizeof(raw));
-	ax_hex(raw, sizeof(raw), run_id);
-	gtext_disabled_output(&out, a->g->conf->backend, error, run_id);
-	gtext_denied_context(&ctx, a->skill->name, a->role,
-	    gate_source_name(a->req->source), a->req->address);
-	r.output = buf_str(&out);
-	r.elapsed_us = ax_mono_us() - a->started;
-	l.context = buf_str(&ctx);
-	l.context_len = ctx.len;
-	gate_answer_after(a->g, a->origin, a->id, &l, &r, NULL, false);
-	buf_free(&out);
-	buf_free(&ctx);
 }
 
 /* ---- what ---- */
@@ -263,28 +74,40 @@ refuse_input(struct asking *a, const char *type, const char *msg)
 		"body", "inputs", "msg", msg, "ctx"));
 }
 
-/* Parses and checks the inputs; false: answered. */
+/* Parses the inputs, and takes the secrets out of a copy; false: answered. */
 static bool
-take_inputs(struct asking *a)
+read_inputs(struct asking *a)
 {
-	json_error_t je;
-	json_t *errors;
-	int n;
+	const struct skill *s = a->skill;
 
-	a->inputs = json_loads(a->req->inputs, JSON_REJECT_DUPLICATES, &je);
+	/* The parser's own words would repeat a piece of the text. */
+	a->inputs = json_loads(a->req->inputs, JSON_REJECT_DUPLICATES, NULL);
 	if (a->inputs == NULL) {
-		refuse_input(a, "json_invalid", je.text);
+		refuse_input(a, "json_invalid", "Input should be valid JSON");
 		return (false);
 	}
 	if (!json_is_object(a->inputs)) {
 		refuse_input(a, "dict_type", "Input should be an object");
 		return (false);
 	}
+	a->shown = s->has_secrets ?
+	    secret_redact(&a->g->secrets, s->inputs, a->inputs) :
+	    json_incref(a->inputs);
+	if (a->shown == NULL)
+		refuse(a, GS_BUSY);
+	return (a->shown != NULL);
+}
+
+/* Holds them against the schema; false: answered. */
+static bool
+check_inputs(struct asking *a)
+{
+	json_t *errors;
+
 	if (!a->g->conf->validate)
 		return (true);
 	errors = json_array();
-	n = schema_validate(a->skill->inputs, a->inputs, errors);
-	if (n > 0) {
+	if (schema_validate(a->skill->inputs, a->inputs, errors) > 0) {
 		refuse_inputs(a, errors);
 		return (false);
 	}
@@ -328,6 +151,24 @@ replay(struct asking *a, const struct idem *e)
 	gate_answer(a->g, a->origin, a->id, &r);
 }
 
+/* A plain digest of a body with a secret would let anyone try values: with
+ * secrets it is taken over what the journal may hold. */
+static void
+digest_body(struct asking *a)
+{
+	char *text;
+
+	if (!a->skill->has_secrets) {
+		idem_digest_body(a->req->skill, a->req->inputs, a->idem_body);
+		return;
+	}
+	if ((text = json_dumps(a->shown, JSON_COMPACT | JSON_SORT_KEYS)) ==
+	    NULL)
+		fatalx("gate: out of memory for a digest");
+	idem_digest_body(a->req->skill, text, a->idem_body);
+	free(text);
+}
+
 /* True when the key was seen before: answered, or will be. */
 static bool
 seen_before(struct asking *a)
@@ -337,7 +178,7 @@ seen_before(struct asking *a)
 	if (a->req->idem_key == NULL)
 		return (false);
 	idem_digest_key(a->actor, INVOKE_ROUTE, a->req->idem_key, a->idem_key);
-	idem_digest_body(a->req->skill, a->req->inputs, a->idem_body);
+	digest_body(a);
 	e = idems_find(&a->g->idems, a->idem_key, ax_real_us());
 	if (e == NULL)
 		return (false);
@@ -368,6 +209,7 @@ make_permit(const struct asking *a, const struct gov_verdict *v)
 	p->id = a->id;
 	p->runtime = a->skill->runtime;
 	p->sandboxed = p->runtime != RUN_FILES;
+	p->keyed = a->skill->has_secrets ? &a->g->secrets : NULL;
 	p->decision = v->decision;
 	p->risk_score = v->score;
 	(void)ax_strlcpy(p->reason, v->reason, sizeof(p->reason));
@@ -474,7 +316,7 @@ decide(struct asking *a)
 		.source = source,
 		.role = a->role,
 		.address = a->req->address,
-		.inputs = a->inputs,
+		.shown = a->shown,
 		.verdict = &v,
 		.policy = c->policy };
 	struct line l = { .kind = LK_DECISION,
@@ -557,10 +399,10 @@ ask_invoke(struct asking *a)
 	} else if (c->acl &&
 	    (rule = skill_acl(a->skill, a->role,
 		 gate_source_name(a->req->source))) != NULL) {
-		deny_acl(a, rule);
-	} else if (!seen_before(a) && take_inputs(a)) {
+		gate_deny_acl(a, rule);
+	} else if (read_inputs(a) && !seen_before(a) && check_inputs(a)) {
 		if (a->skill->runtime == RUN_CODE && !c->code_exec)
-			deny_disabled(a);
+			gate_deny_disabled(a);
 		else
 			decide_if_possible(a);
 	}
@@ -576,9 +418,10 @@ gate_request(struct gate *g, const struct origin *o, uint64_t id,
 		.req = req,
 		.started = ax_mono_us() };
 
-	if (!identify(&a))
+	if (!identify(&a)) {
+		gate_deny_asked(&a, DENIAL_AUTH, "credential");
 		refuse(&a, GS_UNAUTHORIZED);
-	else if (!gate_is_open(g))
+	} else if (!gate_is_open(g))
 		gate_unavailable(g, o, id);
 	else if (req->action == GATE_INVOKE)
 		ask_invoke(&a);
@@ -586,5 +429,6 @@ gate_request(struct gate *g, const struct origin *o, uint64_t id,
 		gate_ask_archive(&a);
 	else
 		gate_ask_flag(&a);
+	json_decref(a.shown);
 	json_decref(a.inputs);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What is recorded without running anything: skills switched on and off by
- * administrators and operators, reloads, and what the fronts refused. A flag
- * changes only when its line is durable.
+ * administrators and operators, and reloads. A flag changes only when its line
+ * is durable.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +49,7 @@ gate_ask_flag(struct asking *a)
 
 	if (strcmp(a->role, "admin") != 0) {
 		metric_inc(g->slot, MC_FORBIDDEN);
+		gate_deny_asked(a, DENIAL_FORBIDDEN, "role");
 		gate_answer(g, a->origin, a->id, &r);
 		return;
 	}
@@ -188,50 +189,6 @@ gate_ctl(struct gate *g, const struct origin *o, uint64_t id, const char *actor,
 	json_decref(o_args);
 }
 
-/* ---- what the fronts refused ---- */
-
-static void
-record_event(struct gate *g, enum audit_event e, const char *address,
-    const char *request_id, const char *detail, uint64_t n)
-{
-	static const struct {
-		const char *action;
-		int risk;
-	} kinds[AE_MAX] = {
-		[AE_AUTH_FAILED] = { "auth_failed", 40 },
-		[AE_RATE_LIMITED] = { "rate_limited", 40 },
-		[AE_FORBIDDEN] = { "forbidden", 50 },
-	};
-	const struct line *l;
-	struct event ev;
-
-	event_begin(&ev, kinds[e].action, "WARNED", kinds[e].risk);
-	ev.line.actor = NULL;
-	ev.line.request_id = request_id;
-	jw_key(&ev.ctx, "address");
-	if (address == NULL)
-		jw_null(&ev.ctx);
-	else
-		jw_strn(&ev.ctx, address, line_cut(address, 64));
-	jw_kuint(&ev.ctx, "count", n);
-	jw_key(&ev.ctx, "detail");
-	jw_strn(&ev.ctx, detail, line_cut(detail, 512));
-	if ((l = event_line(&ev)) == NULL || gate_append(g, l, NULL, NULL) == 0)
-		g->missed[e] += n;
-	event_done(&ev);
-}
-
-void
-gate_audit_event(struct gate *g, enum audit_event e, const char *address,
-    const char *request_id, const char *detail, uint64_t n)
-{
-	/* Nobody waits for these: without room they are counted for later. */
-	if (!gate_is_open(g) || !gate_room(g))
-		g->missed[e] += n;
-	else
-		record_event(g, e, address, request_id, detail, n);
-}
-
 static void
 record_missed_reload(struct gate *g)
 {
@@ -248,17 +205,6 @@ record_missed_reload(struct gate *g)
 void
 gate_record_missed(struct gate *g)
 {
-	uint64_t n;
-	unsigned e;
-
-	for (e = 0; e < AE_MAX; e++) {
-		if ((n = g->missed[e]) == 0 || !gate_is_open(g) ||
-		    !gate_room(g))
-			continue;
-		g->missed[e] = 0;
-		record_event(g, (enum audit_event)e, NULL, NULL,
-		    "while nothing could be recorded", n);
-	}
 	if (g->missed_reload && gate_is_open(g) && gate_room(g))
 		record_missed_reload(g);
 }

@@ -229,7 +229,7 @@ operation_of(const char *text)
  * and better, but ENABLE_SKILL_VALIDATION may be off.
  */
 static const char *
-files_refusal(const json_t *args, char *out, size_t size)
+files_refusal(const json_t *args, bool keyed, char *out, size_t size)
 {
 	const char *op = json_string_value(json_object_get(args, "operation"));
 	const char *path = json_string_value(json_object_get(args, "path"));
@@ -241,7 +241,8 @@ files_refusal(const json_t *args, char *out, size_t size)
 		return ("content must be a string");
 	if (operation_of(op) != FOP_MAX)
 		return (NULL);
-	(void)snprintf(out, size, "unknown operation: %s", op);
+	(void)snprintf(out, size, "unknown operation%s%s", keyed ? "" : ": ",
+	    keyed ? "" : op);
 	return (out);
 }
 
@@ -286,7 +287,8 @@ start(struct permit *p)
 		return;
 	}
 	if (!p->sandboxed)
-		why = files_refusal(p->args, text, sizeof(text));
+		why = files_refusal(p->args, p->keyed != NULL, text,
+		    sizeof(text));
 	if (why != NULL) {
 		gate_end_without(p, END_REFUSED, "not_started", why);
 		return;
@@ -385,7 +387,8 @@ gate_exec_done(struct gate *g, const struct exec_done *d)
 	}
 	if (p->output.len == 0 && (p->runtime == RUN_CODE || !p->success))
 		gtext_exec_output(&p->output, d, p->success, p->error);
-	gtext_exec_context(&p->context, p->skill, d, p->success, p->error);
+	gtext_exec_context(&p->context, p->skill, d, p->success, p->error,
+	    p->keyed);
 	gate_record_outcome(p);
 	return (0);
 }
@@ -414,7 +417,7 @@ gate_file_done(struct gate *g, uint64_t permit, bool ok, const char *text)
 		json_decref(v);
 	}
 	gtext_file_context(&p->context, p->skill, ok, text,
-	    ax_mono_us() - p->started);
+	    ax_mono_us() - p->started, p->keyed);
 	gate_record_outcome(p);
 	return (0);
 }

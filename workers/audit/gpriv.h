@@ -4,6 +4,7 @@
 
 #include <sys/queue.h>
 
+#include "workers/audit/denials.h"
 #include "workers/audit/gate.h"
 
 /* What the gate_*.c files share; nobody else includes it. */
@@ -44,9 +45,9 @@ struct gate {
 
 	TAILQ_HEAD(, closing) closings; /* of the live file, asked for */
 
-	/* what could not be recorded while the gate was closed */
-	uint64_t missed[AE_MAX];
-	bool missed_reload;
+	struct denials *denials;
+	struct secret_key secrets;
+	bool missed_reload; /* could not be recorded while closed */
 };
 
 /* One request while it is looked at. */
@@ -59,8 +60,9 @@ struct asking {
 	char actor[LINE_ACTOR_MAX + 1];
 	char role[33];
 	const struct skill *skill;
-	unsigned index; /* of the skill, for metrics */
-	json_t *inputs;
+	unsigned index;			  /* of the skill, for metrics */
+	json_t *inputs;			  /* as they came */
+	json_t *shown;			  /* as the journal may hold them */
 	char idem_key[65], idem_body[65]; /* "" when there is none */
 };
 
@@ -69,8 +71,8 @@ uint64_t gate_append(struct gate *, const struct line *, journal_done, void *);
 void gate_check_drained(struct gate *);
 void gate_gauges(struct gate *);
 
-/* gate_ask.c: answers that wait for a line */
-struct reply;
+/* gate_reply.c: answers, at once or when a line is durable */
+struct reply; /* waits; owned by what it waits for */
 void gate_answer(struct gate *, const struct origin *, uint64_t id,
     const struct gate_result *);
 /* Appends the line and answers with `r` once it is durable; at once with
@@ -80,6 +82,22 @@ void gate_answer_after(struct gate *, const struct origin *, uint64_t id,
     const struct line *, const struct gate_result *r, const char *flag,
     bool flag_value);
 void gate_unavailable(struct gate *, const struct origin *, uint64_t id);
+/* With copies of r; NULL with ENOMEM. */
+struct reply *gate_reply_new(struct gate *, const struct origin *, uint64_t id,
+    const struct gate_result *r, const char *flag);
+/* Puts it before the rest of a list. */
+struct reply *gate_reply_chain(struct reply *, struct reply *rest);
+/* Answers all of a list: with the line's seq, or that nothing started. */
+void gate_reply_all(struct reply *, bool ok, uint64_t seq);
+
+/* gate_deny.c */
+/* Refused before the governor was asked; recorded, nobody waits for it. */
+void gate_deny_asked(struct asking *, enum denial_kind, const char *reason);
+/* The same with the answer. */
+void gate_deny_acl(struct asking *, const char *rule);
+void gate_deny_disabled(struct asking *);
+/* Records the counts of windows that are over, or all. */
+void gate_deny_flush(struct gate *, bool all);
 
 /* gate_run.c */
 /* The decision of p is durable, or was refused. */
@@ -109,7 +127,7 @@ void gate_archive_forget(struct gate *);
 
 /* gate_flag.c */
 void gate_ask_flag(struct asking *);
-/* Once open again: what came while nothing could be recorded. */
+/* Once open again: a reload that came while nothing could be recorded. */
 void gate_record_missed(struct gate *);
 
 #endif

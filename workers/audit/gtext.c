@@ -30,25 +30,32 @@ put_cut(struct jw *w, const char *key, const char *text, size_t max)
 		jw_strn(w, text, line_cut(text, max));
 }
 
+/* Under the key when what is digested may repeat a secret. */
 static void
-put_digest(struct jw *w, const void *p, size_t n)
+put_digest(struct jw *w, const void *p, size_t n,
+    const struct secret_key *keyed)
 {
+	char text[SECRET_TEXT_MAX];
 	uint8_t sum[32];
-	char hex[65];
 
-	ax_sha256(p, n, sum);
-	ax_hex(sum, sizeof(sum), hex);
-	jw_kstr(w, "sha256", hex);
+	if (keyed != NULL)
+		secret_output_text(keyed, p, n, text);
+	else {
+		ax_sha256(p, n, sum);
+		ax_hex(sum, sizeof(sum), text);
+	}
+	jw_kstr(w, "sha256", text);
 }
 
 /* {"bytes", "sha256"} */
 static void
-put_sized(struct jw *w, const char *key, const void *p, size_t n)
+put_sized(struct jw *w, const char *key, const void *p, size_t n,
+    const struct secret_key *keyed)
 {
 	jw_key(w, key);
 	jw_obj(w);
 	jw_kuint(w, "bytes", n);
-	put_digest(w, p, n);
+	put_digest(w, p, n, keyed);
 	jw_obj_end(w);
 }
 
@@ -78,38 +85,16 @@ too_deep(const json_t *v, unsigned depth)
 	return (false);
 }
 
-/* A copy without the values of properties that the schema calls secret. */
-static json_t *
-without_secrets(const struct skill *s, const json_t *inputs)
-{
-	json_t *copy = json_copy((json_t *)(uintptr_t)inputs);
-	json_t *props, *schema;
-	const char *key;
-
-	props = json_object_get(s->inputs, "properties");
-	json_object_foreach(props, key, schema) {
-		if (json_is_true(json_object_get(schema, "secret")) &&
-		    json_object_get(copy, key) != NULL)
-			(void)json_object_set_new(copy, key,
-			    json_string("[secret]"));
-	}
-	return (copy);
-}
-
 static void
-put_inputs(struct jw *w, const struct skill *s, const json_t *inputs)
+put_inputs(struct jw *w, const json_t *shown)
 {
-	json_t *shown = without_secrets(s, inputs);
-	char *text;
-	size_t n;
+	char *text = json_dumps(shown, JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	size_t n = text != NULL ? strlen(text) : 0;
 
-	text = json_dumps(shown, JSON_SORT_KEYS);
-	json_decref(shown);
-	n = text != NULL ? strlen(text) : 0;
 	if (text == NULL) {
 		jw_knull(w, "inputs");
-	} else if (n > GTEXT_INPUTS_MAX || too_deep(inputs, INPUTS_DEPTH)) {
-		put_sized(w, "inputs", text, n);
+	} else if (n > GTEXT_INPUTS_MAX || too_deep(shown, INPUTS_DEPTH)) {
+		put_sized(w, "inputs", text, n, NULL);
 	} else {
 		jw_key(w, "inputs");
 		jw_raw(w, text, n);
@@ -132,9 +117,9 @@ put_rule_ids(struct jw *w, const struct gov_verdict *v)
 void
 gtext_decision(struct buf *b, const struct decision_facts *f)
 {
-	const json_t *code = json_object_get(f->inputs, "code");
-	const json_t *op = json_object_get(f->inputs, "operation");
-	const json_t *path = json_object_get(f->inputs, "path");
+	const json_t *code = json_object_get(f->shown, "code");
+	const json_t *op = json_object_get(f->shown, "operation");
+	const json_t *path = json_object_get(f->shown, "path");
 	char policy[65];
 	struct jw w;
 
@@ -144,8 +129,8 @@ gtext_decision(struct buf *b, const struct decision_facts *f)
 	put_cut(&w, "address", f->address, 64);
 	if (f->skill->runtime == RUN_CODE && json_is_string(code))
 		put_sized(&w, "code", json_string_value(code),
-		    json_string_length(code));
-	put_inputs(&w, f->skill, f->inputs);
+		    json_string_length(code), NULL);
+	put_inputs(&w, f->shown);
 	if (json_is_string(op))
 		put_cut(&w, "operation", json_string_value(op), 64);
 	if (json_is_string(path))
@@ -180,23 +165,25 @@ gtext_rules(struct buf *b, const struct gov_verdict *v)
 
 static void
 put_stream(struct jw *w, const char *key, const char *p, size_t kept,
-    uint64_t total)
+    uint64_t total, const struct secret_key *keyed)
 {
 	jw_key(w, key);
 	jw_obj(w);
 	jw_kuint(w, "bytes", total);
 	jw_kuint(w, "kept", kept);
-	put_digest(w, p, kept);
+	put_digest(w, p, kept, keyed);
 	jw_kbool(w, "truncated", total > kept);
 	jw_obj_end(w);
 }
 
 void
 gtext_exec_context(struct buf *b, const char *skill, const struct exec_done *d,
-    bool success, const char *error)
+    bool success, const char *error, const struct secret_key *keyed)
 {
 	struct jw w;
 
+	if (keyed != NULL && error != NULL)
+		error = SECRET_WITHHELD;
 	jw_init(&w, b, true);
 	jw_obj(&w);
 	put_cut(&w, "backend", d->backend, 32);
@@ -209,8 +196,8 @@ gtext_exec_context(struct buf *b, const char *skill, const struct exec_done *d,
 	jw_kint(&w, "signal", d->signal);
 	jw_kstr(&w, "skill", skill);
 	jw_kstr(&w, "state", end_state_name(d->state));
-	put_stream(&w, "stderr", d->err, d->err_len, d->stderr_total);
-	put_stream(&w, "stdout", d->out, d->out_len, d->stdout_total);
+	put_stream(&w, "stderr", d->err, d->err_len, d->stderr_total, keyed);
+	put_stream(&w, "stdout", d->out, d->out_len, d->stdout_total, keyed);
 	jw_kbool(&w, "success", success);
 	jw_kuint(&w, "wall_us", d->wall_us);
 	jw_obj_end(&w);
@@ -303,15 +290,19 @@ gtext_exec_output(struct buf *b, const struct exec_done *d, bool success,
 
 void
 gtext_file_context(struct buf *b, const char *skill, bool ok, const char *text,
-    uint64_t wall_us)
+    uint64_t wall_us, const struct secret_key *keyed)
 {
 	struct jw w;
 
 	jw_init(&w, b, true);
 	jw_obj(&w);
-	put_cut(&w, "error", ok ? NULL : text, ERROR_MAX_SHOWN);
+	put_cut(&w, "error",
+	    ok		      ? NULL :
+		keyed != NULL ? SECRET_WITHHELD :
+				text,
+	    ERROR_MAX_SHOWN);
 	if (ok)
-		put_sized(&w, "output", text, strlen(text));
+		put_sized(&w, "output", text, strlen(text), keyed);
 	jw_kstr(&w, "skill", skill);
 	jw_kstr(&w, "state", ok ? "ok" : "failed");
 	jw_kbool(&w, "success", ok);
@@ -331,21 +322,6 @@ gtext_end_context(struct buf *b, const char *skill, const char *state,
 	put_cut(&w, "skill", skill, 64);
 	jw_kstr(&w, "state", state);
 	jw_kbool(&w, "success", false);
-	jw_obj_end(&w);
-}
-
-void
-gtext_denied_context(struct buf *b, const char *skill, const char *role,
-    const char *source, const char *address)
-{
-	struct jw w;
-
-	jw_init(&w, b, true);
-	jw_obj(&w);
-	put_cut(&w, "address", address, 64);
-	jw_kstr(&w, "role", role);
-	put_cut(&w, "skill", skill, 64);
-	jw_kstr(&w, "source", source);
 	jw_obj_end(&w);
 }
 

@@ -51,6 +51,7 @@ struct audit {
 	int dirfd, lockfd;
 	struct archive *archive; /* with the journal */
 	struct event *commit, *tick, *archive_step;
+	struct secret_key secrets;
 	bool lock_said, journal_said;
 	struct snapshot snap; /* the last one saved or read */
 	bool want_snapshot;
@@ -410,23 +411,22 @@ audit_on_cancel(struct ipc *c, struct ipc_msg *m, void *arg)
 static void
 audit_on_audit_event(struct ipc *c, struct ipc_msg *m, void *arg)
 {
-	const char *address, *request_id, *detail;
+	struct audit_event_facts f;
 	struct msg_r r;
-	uint64_t n;
 	uint8_t e;
 
 	mr_init(&r, m->body, m->len);
 	e = mr_u8(&r);
-	address = mr_str_req(&r);
-	request_id = mr_str_req(&r);
-	detail = mr_str_req(&r);
-	n = mr_u64(&r);
+	f.address = mr_str(&r);
+	f.request_id = mr_str(&r);
+	f.detail = mr_str(&r);
+	f.count = mr_u64(&r);
+	f.request_ids = mr_u64(&r);
 	if (mr_end(&r) == -1 || e >= AE_MAX) {
 		worker_peer_violation(A.w, c, "malformed AUDIT_EVENT");
 		return;
 	}
-	gate_audit_event(A.gate, (enum audit_event)e, address, request_id,
-	    detail, n);
+	gate_audit_event(A.gate, (enum audit_event)e, &f);
 }
 
 static void
@@ -633,6 +633,7 @@ audit_conf_commit(struct worker *w)
 	A.gate = gate_new(&gate_ops, NULL, w->slot, c, w->epoch);
 	if (A.gate == NULL)
 		fatalx("gate: out of memory");
+	gate_secrets(A.gate, &A.secrets);
 }
 
 static void
@@ -652,8 +653,12 @@ audit_resource(struct worker *w, enum res_kind kind, uint32_t arg,
 		A.dirfd = fd;
 	else if (kind == RES_LOCK)
 		A.lockfd = fd;
-	else
+	else {
+		if (kind == RES_SECRETS_KEY &&
+		    secret_key_read(&A.secrets, fd) == -1)
+			fatal("secrets key");
 		(void)close(fd);
+	}
 }
 
 static void

@@ -12,6 +12,7 @@
 #include "common/governor.h"
 #include "common/manifest.h"
 #include "common/messages.h"
+#include "common/secret.h"
 
 /*
  * The open permits: every decision that let something run and whose outcome is
@@ -62,8 +63,9 @@ struct permit {
 	/* the outcome, once there is one */
 	bool success;
 	enum end_state end;
-	struct buf context; /* of its line */
-	struct buf output;  /* JSON for the answer; empty: null */
+	const struct secret_key *keyed; /* what it gives back is keyed */
+	struct buf context;		/* of its line */
+	struct buf output;		/* JSON for the answer; empty: null */
 	char *error;
 };
 

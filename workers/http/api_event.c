@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Refusals that the journal should know of (401, 403 for the role, 429). They
- * are fire and forget: a flood of bad requests must never become a flood of
- * records, so each kind has a small budget per second, and what is above it is
- * added to the count of the next one.
+ * are fire and forget: the first of a kind from an address is told at once,
+ * what follows within a second is counted and told as one. The table never
+ * grows: addresses that find no row are counted together, without a name. A
+ * count must never be put down to an address that it did not come from.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,44 +14,86 @@
 #include "common/util.h"
 #include "workers/http/api.h"
 
-#define EVENTS_PER_WINDOW 4
-#define WINDOW_US	  1000000u
-#define DETAIL_MAX	  200
+#define ROWS	   64
+#define WINDOW_US  1000000u
+#define DETAIL_MAX 200
+#define IDS	   16
 
-static struct {
-	uint64_t window_us; /* its start */
-	unsigned sent;	    /* in it */
-	uint64_t held;	    /* not told yet */
-} budget[AE_MAX];
+static struct row {
+	enum audit_event event;
+	char address[46]; /* "": the row is free, or that of all others */
+	uint64_t window_us;
+	uint64_t held; /* not told yet */
+	uint64_t ids;  /* different request ids among them: IDS and more */
+	uint32_t seen[IDS];
+} rows[ROWS], others[AE_MAX];
 
-static bool
-may_send(enum audit_event e, uint64_t now_us)
+static struct row *
+row_of(enum audit_event e, const char *address, uint64_t now_us)
 {
-	if (now_us - budget[e].window_us >= WINDOW_US) {
-		budget[e].window_us = now_us;
-		budget[e].sent = 0;
+	struct row *spare = NULL, *r;
+
+	for (r = rows; r < rows + ROWS; r++) {
+		if (r->event == e && strcmp(r->address, address) == 0)
+			return (r);
+		if (r->address[0] == '\0')
+			spare = r;
+		else if (r->held == 0 && now_us - r->window_us >= WINDOW_US)
+			spare = r;
 	}
-	return (api.ctx->audit != NULL && !ipc_congested(api.ctx->audit) &&
-	    budget[e].sent < EVENTS_PER_WINDOW);
+	if (spare == NULL)
+		return (&others[e]);
+	memset(spare, 0, sizeof(*spare));
+	spare->event = e;
+	(void)ax_strlcpy(spare->address, address, sizeof(spare->address));
+	return (spare);
 }
 
-/* Sends one record that stands for everything held back as well. */
 static void
-send_event(enum audit_event e, const char *address, const char *request_id,
-    const char *detail)
+hold(struct row *r, const char *request_id)
 {
+	uint32_t h = 2166136261u; /* FNV-1a */
+	size_t i;
+
+	r->held++;
+	for (; *request_id != '\0'; request_id++)
+		h = (h ^ (unsigned char)*request_id) * 16777619u;
+	for (i = 0; i < r->ids && i < IDS; i++) {
+		if (r->seen[i] == h)
+			return;
+	}
+	if (r->ids < IDS)
+		r->seen[r->ids] = h;
+	if (r->ids <= IDS)
+		r->ids++;
+}
+
+static bool
+is_due(const struct row *r, uint64_t now_us)
+{
+	return (r->held != 0 && now_us - r->window_us >= WINDOW_US);
+}
+
+/* One message for all that is held; request_id and detail are of one. */
+static void
+tell(struct row *r, const char *request_id, const char *detail, uint64_t now_us)
+{
+	struct ipc *audit = api.ctx->audit;
 	struct buf b = BUF_INITIALIZER;
 
-	mw_u8(&b, (uint8_t)e);
-	mw_str(&b, address);
+	if (audit == NULL || ipc_congested(audit))
+		return;
+	mw_u8(&b, (uint8_t)r->event);
+	mw_str(&b, r->address[0] != '\0' ? r->address : NULL);
 	mw_str(&b, request_id);
 	mw_str(&b, detail);
-	mw_u64(&b, budget[e].held);
+	mw_u64(&b, r->held);
+	mw_u64(&b, r->ids);
 	if (!b.err &&
-	    ipc_send_buf(api.ctx->audit, MSG_AUDIT_EVENT, http_next_id(api.ctx),
-		&b) == 0) {
-		budget[e].sent++;
-		budget[e].held = 0;
+	    ipc_send_buf(audit, MSG_AUDIT_EVENT, http_next_id(api.ctx), &b) ==
+		0) {
+		r->held = r->ids = 0;
+		r->window_us = now_us;
 	}
 	buf_free(&b);
 }
@@ -58,24 +101,40 @@ send_event(enum audit_event e, const char *address, const char *request_id,
 void
 api_event(const struct http_req *req, enum audit_event e)
 {
+	uint64_t now_us = ax_mono_us();
+	struct row *r = row_of(e, req->address, now_us);
 	char detail[DETAIL_MAX];
 
-	budget[e].held++;
-	if (!may_send(e, ax_mono_us()))
+	r->event = e;
+	hold(r, req->request_id);
+	if (r->held > 1 || !is_due(r, now_us))
 		return;
 	/* cut to fit: the log of refusals needs no more of it */
 	if (snprintf(detail, sizeof(detail), "%s %s", req->method_text,
 		req->raw_path) < 0)
 		detail[0] = '\0';
-	send_event(e, req->address, req->request_id, detail);
+	tell(r, req->request_id, detail, now_us);
+}
+
+static void
+tell_due(struct row *r, size_t n, uint64_t now_us, bool all)
+{
+	for (; n > 0; r++, n--) {
+		if (all ? r->held != 0 : is_due(r, now_us))
+			tell(r, NULL, NULL, now_us);
+	}
 }
 
 void
 api_event_tick(uint64_t mono_us)
 {
-	unsigned e;
+	tell_due(rows, ROWS, mono_us, false);
+	tell_due(others, AE_MAX, mono_us, false);
+}
 
-	for (e = 0; e < AE_MAX; e++)
-		if (budget[e].held != 0 && may_send(e, mono_us))
-			send_event(e, "", "", "held back");
+void
+api_event_flush(void)
+{
+	tell_due(rows, ROWS, ax_mono_us(), true);
+	tell_due(others, AE_MAX, ax_mono_us(), true);
 }

@@ -146,6 +146,8 @@ int api_head(struct http_req *);
 void api_request(struct http_req *);
 /* About four times a second, for the API's own deadlines. */
 void api_tick(struct http_ctx *, uint64_t mono_us);
+/* Before this front ends: tells the gate what is held back. */
+void api_event_flush(void);
 /* ctx->audit or ctx->store (role) has come up or was lost. */
 void api_peer_up(struct http_ctx *, enum proc_role);
 void api_peer_down(struct http_ctx *, enum proc_role);

@@ -277,6 +277,7 @@ http_confined(struct worker *w)
 static void
 http_drained(void *arg)
 {
+	api_event_flush();
 	worker_drained(arg);
 }
 
