@@ -193,3 +193,32 @@ def test_signing_off(make_ax):
     assert ax.get("/v1/live").status == 200
     assert not os.path.exists(key(ax))
     assert "AUDIT_SIGNING=off" in ax.log()
+
+
+def test_another_key(make_ax):
+    """Moved away and made anew, as docs/EVIDENCE.md says: the log goes on, and
+    both public halves together verify all of it."""
+    ax = make_ax()
+
+    def act():
+        assert ax.invoke("text_stats", {"text": "a"}).status == 200
+        assert ax.stop() == 0
+
+    act()
+    old = ax.vkey
+    os.rename(key(ax), key(ax) + ".old")
+    ax.make_keys()
+    assert ax.vkey != old
+    ax.start()
+    act()
+
+    def verify(*keys):
+        return ax.ctl("audit", "verify", *[x for k in keys
+                                           for x in ("--key", k)])
+
+    r = verify(old, ax.vkey)
+    assert r.returncode == 0, r.stdout + r.stderr
+    # the newest one is signed by the new key alone
+    assert verify(old).returncode != 0
+    with open(ax.evidence + "/checkpoint", "rb") as f:
+        assert int(f.read().split(b"\n")[1]) == ax.journal()[-1]["seq"]

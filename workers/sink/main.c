@@ -169,7 +169,8 @@ main(int argc, char **argv)
 
 	(void)umask(022);
 	if (argc != 2)
-		errx(2, "usage: archillx-sink DIR <CHECKPOINT");
+		errx(2,
+		    "usage: archillx-sink DIR <CHECKPOINT (archillxd starts it)");
 	read_note(&g);
 	dirfd = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd == -1)
