@@ -12,46 +12,23 @@ import time
 
 import pytest
 
+import projection
 from axlib import alive, wait_until
-
-COLUMNS = ("seq", "node", "kind", "actor", "request_id", "permit", "action",
-           "decision", "risk_score", "reason", "context", "created_at")
-
 
 def db_path(ax):
     return os.path.join(ax.state, "db", "archillx.db")
 
 
-def rows(ax):
-    """The table as dicts in the journal's own words, by seq."""
-    db = sqlite3.connect("file:%s?mode=ro" % db_path(ax), uri=True)
-    try:
-        sql = "SELECT %s FROM ah_audit_log a JOIN ah_audit_node n " \
-              "ON n.id = a.node ORDER BY seq" % ", ".join(
-                  "n.name" if c == "node" else "a." + c for c in COLUMNS)
-        out = [dict(zip(COLUMNS, r)) for r in db.execute(sql)]
-    finally:
-        db.close()
-    for r in out:
-        us = r.pop("created_at")
-        r["ts"] = "%s.%06dZ" % (time.strftime(
-            "%Y-%m-%dT%H:%M:%S", time.gmtime(us // 10**6)), us % 10**6)
-        r["context"] = json.loads(r["context"])
-    return out
-
-
-def compare(ax):
-    """Row by row; and the counts that the API gives."""
-    ax.wait_projected(20)
-    keys = [c for c in COLUMNS if c != "created_at"] + ["ts"]
-    want = [{k: x[k] for k in keys} for x in ax.journal()]
-    got = rows(ax)
-    assert len(got) == len(want)
-    for g, w in zip(got, want):
-        assert g == w
+def compare(ax, first=1):
+    """Everything, column by column, up to what the journal holds now; and the
+    count that the API gives."""
+    want = projection.last_seq(ax.evidence)
+    wait_until(lambda: (projection.mark_seq(db_path(ax)) or 0) >= want, 60,
+               "the projection to catch up", 0.05)
+    n = projection.compare(ax.evidence, db_path(ax), first)
     s = ax.get("/v1/audit/summary", token=ax.api_key).json()["summary"]
-    assert s["total"] >= len(want)
-    return len(want)
+    assert s["total"] >= n
+    return n
 
 
 def remove_db(ax):
