@@ -51,12 +51,39 @@ def segments(evidence):
     return out + ([live] if os.path.exists(live) else [])
 
 
+def read_segment(path):
+    try:
+        return segment_bytes(path)
+    except FileNotFoundError:  # compressed just now
+        return segment_bytes(path + ".zst")
+
+
 def journal(evidence):
-    """(line, what it says) of every whole line, in order."""
-    for path in segments(evidence):
-        data = segment_bytes(path)
-        for line in data[:data.rfind(b"\n") + 1].split(b"\n")[:-1]:
-            yield line, json.loads(line)
+    """(line, what it says) of every whole line, in order; also while segments
+    are closed and compressed: what a rename hid is looked for again."""
+    seen, hidden = 0, 0
+    while hidden < 5:
+        before, hidden = seen, hidden + 1
+        for path in segments(evidence):
+            for line, x in lines_of(read_segment(path)):
+                if seen and x["seq"] > seen + 1:
+                    break
+                if x["seq"] > seen:
+                    seen = x["seq"]
+                    yield line, x
+            else:
+                continue
+            break
+        else:
+            return
+        if seen > before:
+            hidden = 0
+    raise Mismatch("the journal lacks the line behind seq %d" % seen)
+
+
+def lines_of(data):
+    for line in data[:data.rfind(b"\n") + 1].split(b"\n")[:-1]:
+        yield line, json.loads(line)
 
 
 def last_seq(evidence):
