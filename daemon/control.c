@@ -158,6 +158,12 @@ ctl_on_status(struct control_conn *c, json_t *args)
 	jw_kbool(&w, "gate_open", gauge_of(PROC_AUDIT, MG_GATE_OPEN));
 	jw_kbool(&w, "store_ok", gauge_of(PROC_STORE, MG_STORE_OK));
 	jw_kbool(&w, "sandbox_ok", gauge_of(PROC_BROKER, MG_SANDBOX_OK));
+	jw_kstr(&w, "signing",
+	    settings_str(parent.settings, SET_AUDIT_SIGNING));
+	jw_kbool(&w, "signing_ok", gauge_of(PROC_NOTARY, MG_SIGNING_OK));
+	jw_kuint(&w, "checkpoint_seq",
+	    metric_gauge_get(proc_find(PROC_NOTARY, 0)->slot,
+		MG_CHECKPOINT_SEQ));
 	jw_kstr(&w, "cgroup", parent.cgroup_kind);
 	jw_key(&w, "processes");
 	jw_arr(&w);

@@ -39,6 +39,11 @@ print_status(const json_t *r)
 		     "%s\n",
 	    yesno(r, "ready"), yesno(r, "gate_open"), yesno(r, "store_ok"),
 	    yesno(r, "sandbox_ok"), text(r, "cgroup"));
+	(void)printf("signing %s%s, checkpoint over %lld lines\n",
+	    text(r, "signing"),
+	    json_is_true(json_object_get(r, "signing_ok")) ? "" :
+							     ": NOT SIGNED NOW",
+	    number(r, "checkpoint_seq"));
 	if (*text(r, "reduced") != '\0')
 		(void)printf("%s\n", text(r, "reduced"));
 	(void)printf("\n%-10s %-3s %-11s %7s %9s %8s %8s %s\n", "PROCESS", "NO",

@@ -362,9 +362,10 @@ def test_not_root(make_ax, tmp_path):
     """A developer's checkout: uids and chroot given up, said so, the rest
     kept."""
     ax = make_ax(autostart=False, migrate=False)
-    for top in (ax.base, ax.files):
+    for top in (ax.base, ax.files, ax.state):
         os.chown(top, 65534, 65534)
-    os.chown(ax.conf, 65534, 65534)
+        for name in os.listdir(top):
+            os.chown(os.path.join(top, name), 65534, 65534)
     ax.wrap = ["setpriv", "--reuid=65534", "--regid=65534",
                "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
     open(ax.log_path, "w").close()

@@ -58,7 +58,9 @@ typedef int (*journal_visit)(void *arg, const struct line_view *);
  * Recovers: finds the segments, checks the lines from conf->replay_from's
  * segment on, puts bytes behind the last valid line under recovered/, makes
  * what it keeps durable. NULL and a text for the operator in err when the
- * journal is damaged in the middle or the disk fails.
+ * journal is damaged in the middle, the disk fails, or (errno
+ * ENOTRECOVERABLE) the journal is not the one that the newest checkpoint in
+ * EVIDENCE_DIR/log covers. Nothing that a checkpoint covers is ever cut.
  */
 struct journal *journal_open(const struct journal_conf *, journal_visit,
     void *arg, char *err, size_t errlen);

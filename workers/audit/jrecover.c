@@ -17,6 +17,7 @@
 #include "common/util.h"
 #include "workers/audit/event.h"
 #include "workers/audit/jpriv.h"
+#include "workers/audit/jproof.h"
 
 #define COPY_CHUNK 65536
 
@@ -27,6 +28,8 @@ struct scan {
 	uint64_t expect; /* seq of the next line; 0: whatever it is */
 	bool hash;	 /* into j->sum */
 	bool shape;	 /* stopped at a line that is none */
+	struct jproof proof;
+	const char *name; /* of the segment that is scanned */
 	char *err;
 	size_t errlen;
 };
@@ -46,8 +49,12 @@ scan_line(void *arg, const char *s, size_t n, uint64_t at)
 		    "byte %" PRIu64 ": line "
 		    "%" PRIu64 " where line %" PRIu64 " belongs",
 		    at, v.seq, sc->expect);
+		sc->proof.failed = jproof_covers(&sc->proof, sc->expect);
 		return (-1);
 	}
+	if (jproof_line(&sc->proof, sc->name, at, s, n, sc->err, sc->errlen) ==
+	    -1)
+		return (-1);
 	sc->expect = v.seq + 1;
 	if (v.seq >= sc->j->conf.replay_from && sc->visit != NULL &&
 	    sc->visit(sc->arg, &v) == -1) {
@@ -146,6 +153,14 @@ cut_tail(struct scan *sc, uint64_t at, uint64_t size)
 {
 	struct journal *j = sc->j;
 
+	if (jproof_covers(&sc->proof, sc->expect != 0 ? sc->expect : 1)) {
+		(void)snprintf(sc->err, sc->errlen,
+		    "byte %" PRIu64 ": not a line, but a checkpoint covers "
+		    "line %" PRIu64 ": archillxctl audit verify tells more",
+		    at, sc->expect != 0 ? sc->expect : 1);
+		sc->proof.failed = true;
+		return (-1);
+	}
 	if (line_behind(j, at, size)) {
 		(void)snprintf(sc->err, sc->errlen,
 		    "byte %" PRIu64 ": not a "
@@ -188,7 +203,7 @@ record_cut(struct journal *j)
 static int
 name_error(struct scan *sc, const struct segment *s)
 {
-	char text[200];
+	char text[400];
 
 	(void)ax_strlcpy(text, sc->err, sizeof(text));
 	(void)snprintf(sc->err, sc->errlen, "%s: %s", s->name, text);
@@ -202,16 +217,19 @@ scan_closed(struct scan *sc, const struct segment *s)
 	int r;
 
 	sc->shape = false;
+	sc->name = s->name;
 	r = segment_scan_closed(sc->j->io, sc->j->dirfd, s, scan_line, sc, &at);
 	if (r == SCAN_END)
 		return (0);
 	if (r == SCAN_ERROR)
 		(void)snprintf(sc->err, sc->errlen, "%s", segment_error(errno));
-	else if (r == SCAN_RAGGED || sc->shape)
+	else if (r == SCAN_RAGGED || sc->shape) {
 		(void)snprintf(sc->err, sc->errlen,
 		    "byte %" PRIu64 ": not a "
 		    "journal line",
 		    at);
+		sc->proof.failed = jproof_covers(&sc->proof, sc->expect);
+	}
 	return (name_error(sc, s));
 }
 
@@ -224,6 +242,7 @@ scan_active(struct scan *sc, uint64_t size)
 	int r;
 
 	sc->shape = false;
+	sc->name = s->name;
 	sc->hash = true;
 	r = segment_scan(j->io, j->fd, 0, size, scan_line, sc, &at);
 	if (r == SCAN_ERROR)
@@ -380,6 +399,27 @@ make_folders(const struct journal *j, char *err, size_t errlen)
 	return (0);
 }
 
+/* The segments from `start` on, and the checkpoint with them. */
+static int
+scan_all(struct scan *sc, size_t start, uint64_t size)
+{
+	struct journal *j = sc->j;
+	size_t i;
+
+	sc->expect = j->segs.v[start].first_seq;
+	if (sc->expect > 1 && start == 0)
+		log_warnx("journal: begins at line %" PRIu64 ": older "
+			  "segments are not here",
+		    sc->expect);
+	for (i = start; i + 1 < j->segs.n; i++) {
+		if (scan_closed(sc, &j->segs.v[i]) == -1)
+			return (-1);
+	}
+	if (scan_active(sc, size) == -1)
+		return (-1);
+	return (jproof_end(&sc->proof, sc->err, sc->errlen));
+}
+
 int
 journal_recover(struct journal *j, journal_visit visit, void *arg, char *err,
     size_t errlen)
@@ -390,7 +430,8 @@ journal_recover(struct journal *j, journal_visit visit, void *arg, char *err,
 		.err = err,
 		.errlen = errlen };
 	uint64_t size = 0;
-	size_t i, start;
+	size_t start;
+	int r;
 
 	(void)snprintf(err, errlen, "out of memory");
 	if (make_folders(j, err, errlen) == -1 ||
@@ -400,17 +441,17 @@ journal_recover(struct journal *j, journal_visit visit, void *arg, char *err,
 	if (finish_replacement(j, &size, err, errlen) == -1)
 		return (-1);
 	start = where_to_begin(j);
-	sc.expect = j->segs.v[start].first_seq;
-	if (sc.expect > 1 && start == 0)
-		log_warnx("journal: begins at line %" PRIu64 ": older "
-			  "segments are not here",
-		    sc.expect);
-	for (i = start; i + 1 < j->segs.n; i++) {
-		if (scan_closed(&sc, &j->segs.v[i]) == -1)
-			return (-1);
-	}
-	if (scan_active(&sc, size) == -1)
+	r = jproof_open(&sc.proof, j->io, j->dirfd, err, errlen);
+	if (r == 0)
+		r = jproof_begin(&sc.proof, &j->segs, &start, err, errlen);
+	if (r == 0)
+		r = scan_all(&sc, start, size);
+	jproof_close(&sc.proof);
+	if (r == -1) {
+		if (sc.proof.failed)
+			errno = ENOTRECOVERABLE;
 		return (-1);
+	}
 	j->next_seq = sc.expect != 0 ? sc.expect : 1;
 	j->durable = j->next_seq - 1;
 	if (journal_active(j)->committed == 0)

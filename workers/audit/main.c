@@ -37,6 +37,8 @@
 
 #define AUDIT_SIGNED 0 /* AUDIT_SIGNING=required */
 
+#define EXIT_CONFIG 78 /* starting again is no use */
+
 #define SNAPSHOT_LINES 50000 /* replayed at a start, at most about */
 
 struct audit {
@@ -723,6 +725,12 @@ open_journal(void)
 	c.replay_from = A.snap.replay_from;
 	errno = 0;
 	A.journal = journal_open(&c, gate_replay, A.gate, err, sizeof(err));
+	if (A.journal == NULL && errno == ENOTRECOVERABLE) {
+		log_warnx("journal: %s: nothing was changed; an operator has "
+			  "to look at it",
+		    err);
+		_exit(EXIT_CONFIG);
+	}
 	if (A.journal == NULL && errno != ENOSPC && errno != EDQUOT)
 		fatalx("journal: %s: nothing was changed; an operator has to "
 		       "look at it",
