@@ -351,11 +351,6 @@ def daemon(**kw):
     return axlib.Daemon(**{"HTTP_WORKERS": 1, "LOG_LEVEL": "WARNING", **kw})
 
 
-ALL = {"http": bench_http, "invoke": bench_invoke, "sustain": bench_sustain,
-       "code": bench_code, "memory": bench_memory, "start": bench_start,
-       "rows": bench_rows, "verify": bench_verify}
-
-
 def bench_verify(a):
     say("\n== archillx-verify: records/s over 2 000 000 records, all of them "
         "covered (median of 3)")
@@ -382,6 +377,11 @@ def bench_verify(a):
             "%.1f MB of memory", num(med(rates)), spread(rates), peak / 1024)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+ALL = {"http": bench_http, "invoke": bench_invoke, "sustain": bench_sustain,
+       "code": bench_code, "memory": bench_memory, "start": bench_start,
+       "rows": bench_rows, "verify": bench_verify}
 
 
 def main():
