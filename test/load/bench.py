@@ -9,7 +9,8 @@ turns.  All traffic is on 127.0.0.1 and bounded.
 
 usage: bench.py [--turns N] [--seconds N] [--sustain SECONDS] [ONLY...]
                 [--rows N,N,N]
-       ONLY: http invoke sustain code memory start rows verify
+       ONLY: http invoke sustain decisions stall
+             code memory start rows verify
 """
 import argparse
 import os
@@ -19,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -151,10 +153,10 @@ def bench_http(a):
             "  [aim %s]" % goal if goal else "")
 
 
-def floor(d, seconds):
+def floor(d, seconds, clients=()):
     prog = os.path.join(d.build, "test", "load", "fsync_floor")
-    r = subprocess.run([prog, d.base, str(seconds)], capture_output=True,
-                       text=True, check=True)
+    r = subprocess.run([prog, d.base, str(seconds)] + list(map(str, clients)),
+                       capture_output=True, text=True, check=True)
     return {k: float(v) for k, v in (x.split() for x in
                                      r.stdout.splitlines())}
 
@@ -196,6 +198,96 @@ def bench_invoke(a):
             med([x[1] for x in lat[c]]), r / alone, r / g, num(g))
     say("  lines per group commit, mean: %.1f; answers that were not 200: %d",
         records / max(1, syncs), bad)
+
+
+IN_FLIGHT = (1, 8, 64, 256)
+
+
+def bench_decisions(a):
+    say("\n== Recorded decisions/s at so many in flight, beside the bare group "
+        "commit of as many clients (same disk, same run)")
+    if not have("wrk"):
+        return
+    kinds = (("blocked: one line", {"GOVERNOR_MODE": "hard_block",
+                                    "RISK_BLOCK_THRESHOLD": 1,
+                                    "RISK_WARN_THRESHOLD": 1}, 1),
+             ("run: two lines, two commits", {}, 2))
+    got = {(k, c): [] for k, _, _ in kinds for c in IN_FLIGHT}
+    floors = {c: [] for c in IN_FLIGHT}
+    ds = [(k, daemon(**cfg), lines) for k, cfg, lines in kinds]
+    try:
+        for _ in range(a.turns):
+            for c in IN_FLIGHT:
+                floors[c].append(floor(ds[0][1], max(1, a.seconds // 2),
+                                       [c])["group_%d" % c])
+                for k, d, _ in ds:
+                    n = d.metric("archillx_journal_records_total")
+                    t = time.monotonic()
+                    r, p50, p99, _ = exists(d, a.seconds, c)
+                    n = d.metric("archillx_journal_records_total") - n
+                    got[k, c].append((r, p50, p99,
+                                      n / (time.monotonic() - t)))
+    finally:
+        for _, d, _ in ds:
+            d.close()
+    for k, _, lines in kinds:
+        for c in IN_FLIGHT:
+            v = list(zip(*got[k, c]))
+            g = med(floors[c])
+            say("  %-28s %3d in flight %9s /s (%s)  p50 %.2f p99 %.2f ms  "
+                "records %.2f x bare (%s)%s", k, c, num(med(v[0])),
+                spread(v[0]), med(v[1]), med(v[2]), med(v[0]) * lines / g,
+                num(g), "  [aim 10 000/s, p99 15 ms, 0.5]" if c == 64 else "")
+            if med(v[3]) < .7 * med(v[0]) * lines:
+                say("    but only %s records/s were counted", num(med(v[3])))
+
+
+def steady(d, until, out):
+    """One client on one connection: (when, how long in ms) of every answer."""
+    c = d.connection()
+    while time.perf_counter() < until:
+        t = time.perf_counter()
+        r = d.request("POST", "/v1/skills/invoke", body='{"name":"file_ops",'
+                      '"inputs":{"operation":"exists","path":"%s"}}' % d.files,
+                      token=d.admin_token, conn=c,
+                      headers={"Content-Type": "application/json"})
+        out.append((t, (time.perf_counter() - t) * 1e3))
+        if r.status != 200:
+            raise axlib.TestError("not recorded: %r" % r)
+    c.close()
+
+
+def bench_stall(a):
+    say("\n== The gate while a segment is rotated and compressed: answer times "
+        "of one steady client, POST /v1/audit/archive in the middle")
+    if not have("wrk"):
+        return
+    d = daemon()
+    calm, around, sizes = [], [], []
+    try:
+        for _ in range(a.turns * 2):
+            exists(d, a.seconds, 64)    # something to compress
+            sizes.append(os.path.getsize(os.path.join(
+                d.evidence, "security_audit.jsonl")) / 1e6)
+            got, t = [], time.perf_counter()
+            th = threading.Thread(target=steady, args=(d, t + 4, got))
+            th.start()
+            time.sleep(1)
+            at = time.perf_counter()
+            r = d.post("/v1/audit/archive", token=d.admin_token)
+            th.join()
+            if r.status != 200 or not r.json()["rotated"]:
+                raise axlib.TestError("not archived: %r" % r)
+            calm += [x for s, x in got if s + x / 1e3 < at]
+            around += [x for s, x in got if s + x / 1e3 >= at]
+    finally:
+        d.close()
+    say("  segments of %.0f MB, compressed while the client goes on",
+        med(sizes))
+    for name, v in (("before", calm), ("rotating, compressing", around)):
+        say("  %-24s  p50 %.2f  p99 %.2f  p99.9 %.2f  p100 %.2f ms  (%d "
+            "answers)%s", name, pct(v, 50), pct(v, 99), pct(v, 99.9), max(v),
+            len(v), "  [aim p100 < 50 ms]" if v is around else "")
 
 
 def bench_sustain(a):
@@ -380,6 +472,7 @@ def bench_verify(a):
 
 
 ALL = {"http": bench_http, "invoke": bench_invoke, "sustain": bench_sustain,
+       "decisions": bench_decisions, "stall": bench_stall,
        "code": bench_code, "memory": bench_memory, "start": bench_start,
        "rows": bench_rows, "verify": bench_verify}
 

@@ -7,7 +7,7 @@
  * one fdatasync, as the audit process does, but without anything else of its
  * work. Prints "name value" lines; measures, judges nothing.
  *
- * usage: fsync_floor DIR [SECONDS]
+ * usage: fsync_floor DIR [SECONDS [CLIENTS...]]	(default: 3 s; 1 16 64)
  */
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -25,7 +25,7 @@
 #include "common/util.h"
 
 #define RECORD	   600 /* a decision's line and an outcome's are about that */
-#define CLIENT_MAX 64
+#define CLIENT_MAX 256
 
 static char record[RECORD];
 
@@ -151,23 +151,41 @@ group(const char *dir, unsigned clients, uint64_t usec)
 	return (rate);
 }
 
+static void
+groups(const char *dir, uint64_t usec, int n, char *const *given)
+{
+	static char *const usual[] = { "1", "16", "64" };
+	int64_t clients;
+	int i;
+
+	if (n == 0) {
+		given = usual;
+		n = (int)AX_NELEM(usual);
+	}
+	for (i = 0; i < n; i++) {
+		if (ax_strtonum(given[i], 1, CLIENT_MAX, &clients) == -1)
+			errx(2, "clients: 1 to %d", CLIENT_MAX);
+		printf("group_%d %.0f\n", (int)clients,
+		    group(dir, (unsigned)clients, usec));
+	}
+}
+
 int
 main(int argc, char **argv)
 {
-	static const unsigned clients[] = { 1, 16, 64 };
 	int64_t seconds = 3;
-	size_t i;
+	uint64_t usec;
 
 	if (argc < 2 ||
 	    (argc > 2 && ax_strtonum(argv[2], 1, 600, &seconds) == -1)) {
-		(void)fprintf(stderr, "usage: fsync_floor DIR [SECONDS]\n");
+		(void)fprintf(stderr,
+		    "usage: fsync_floor DIR [SECONDS [CLIENTS...]]\n");
 		return (2);
 	}
+	usec = (uint64_t)seconds * 1000000;
 	memset(record, 'x', sizeof(record));
 	record[sizeof(record) - 1] = '\n';
-	printf("alone %.0f\n", alone(argv[1], (uint64_t)seconds * 1000000));
-	for (i = 0; i < AX_NELEM(clients); i++)
-		printf("group_%u %.0f\n", clients[i],
-		    group(argv[1], clients[i], (uint64_t)seconds * 1000000));
+	printf("alone %.0f\n", alone(argv[1], usec));
+	groups(argv[1], usec, argc > 3 ? argc - 3 : 0, argv + 3);
 	return (0);
 }
