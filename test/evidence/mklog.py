@@ -7,6 +7,7 @@ here is random: the same arguments give the same bytes (and the same keys).
 """
 import base64
 import datetime
+import functools
 import hashlib
 import json
 import os
@@ -55,6 +56,7 @@ def text_of(row):
     return json.dumps(row, sort_keys=True).encode()
 
 
+@functools.lru_cache(maxsize=20000)
 def record(seq, kind=None, text="", at=None):
     """The line of a record, without its newline; keys sorted."""
     kind = kind or ("outcome" if seq % 2 == 0 else "decision")
@@ -72,6 +74,7 @@ def record(seq, kind=None, text="", at=None):
     return text_of(row)
 
 
+@functools.lru_cache(maxsize=20000)
 def renumber(line, seq):
     """The same record under another number."""
     row = json.loads(line)
@@ -156,7 +159,7 @@ def checkpoint_files(leaves, sizes, key_of):
     tree = tlog.Tree(leaves)
     for s in sizes:
         data = key_of(s).checkpoint(s, tree.root(s))
-        out["log/checkpoints/%d" % s] = out["log/checkpoint"] = data
+        out["log/checkpoints/%020d" % s] = out["log/checkpoint"] = data
     return out
 
 

@@ -19,7 +19,8 @@ from tlog import (Bad, Tree, Unknown, check_proof, checkpoint, leaf,
                   tile_hashes, tile_path)
 
 SEGMENT = re.compile(r"security_audit\.\d{8,18}\.\d{8}T\d{6}Z\.jsonl(\.zst)?")
-INCOMPLETE = ("deleted", "cut_head", "cut_tail", "rolled_back", "unreadable")
+INCOMPLETE = ("deleted", "cut_head", "cut_tail", "rolled_back",
+              "archive_damaged")
 
 
 def read(*path):
@@ -59,18 +60,19 @@ def signed_trees(log, keys, res):
     for name in ["checkpoint"] + ["checkpoints/" + n for n in history]:
         try:
             size, root = checkpoint(read(log, name), keys)
-            if name not in ("checkpoint", "checkpoints/%d" % size) or \
+            if name not in ("checkpoint", "checkpoints/%020d" % size) or \
                     out.setdefault(size, root) != root:
                 raise Bad("another tree")
         except FileNotFoundError:
-            res.notes.append("no log/" + name)
+            if history:                 # it was there
+                res.found("checkpoint_edited", "key", file="log/" + name)
         except Unknown:
             if name == "checkpoint":
-                res.found("signature", "key", file="log/" + name)
+                res.found("wrong_key", "key", file="log/" + name)
             else:
                 res.notes.append("log/%s: by another key" % name)
         except (Bad, ValueError):
-            res.found("checkpoint", "key", file="log/" + name)
+            res.found("checkpoint_edited", "key", file="log/" + name)
     return out
 
 
@@ -78,8 +80,9 @@ def journal(top, res):
     """[(line, file, offset)] of all segments, in order, the live one last."""
     names = sorted(n for n in listdir(top, "archive") if SEGMENT.fullmatch(n))
     names = ["archive/" + n for n in names if n[:-4] not in names]
+    names.append("security_audit.jsonl")
     out = []
-    for name in names + ["security_audit.jsonl"]:
+    for name in names:
         at = 0
         try:
             data = read(top, name)
@@ -93,8 +96,11 @@ def journal(top, res):
         except FileNotFoundError:
             data = b""
         except (zstandard.ZstdError, Bad):
-            res.found("unreadable", "form", len(out) + 1, file=name)
-        for line in data.split(b"\n")[:-1]:     # no newline: not a line yet
+            res.found("archive_damaged", "form", len(out) + 1, file=name)
+        lines = data.split(b"\n")
+        if name == names[-1] or not lines[-1]:
+            lines.pop()         # no newline in the live file: not a line yet
+        for line in lines:
             out.append((line, name, at))
             at += len(line) + 1
     return out
@@ -129,11 +135,22 @@ def differ(have, want, where, seqs):
     return None
 
 
+def kept_trees(paths, keys, res):
+    """{size: root} of the checkpoints that were kept elsewhere."""
+    out = {}
+    for path in paths:
+        try:
+            out.update([checkpoint(read(path), keys)])
+        except Bad:
+            res.found("checkpoint_edited", "old", file=path)
+    return out
+
+
 def verify(top, keys, old=(), first=1):
     """A Result.  keys: texts; old: paths of checkpoints kept elsewhere;
     first: the oldest record that has to be there (pruned archives)."""
     res, log = Result(), os.path.join(top, "log")
-    trees = signed_trees(log, keys, res)
+    trees, kept = signed_trees(log, keys, res), kept_trees(old, keys, res)
     size = max(trees, default=0)
     lines = journal(top, res)
     base = first - 1
@@ -147,49 +164,49 @@ def verify(top, keys, old=(), first=1):
 
     def at(kind, by, i, count=1):
         line = lines[i] if i < n else (None, None, None)
-        res.found("cut_head" if kind == "deleted" and i == base else kind, by,
-                  i + 1, i + count, line[1], line[2])
+        if kind == "deleted" and i == base:
+            kind = "cut_head"
+        seq = i + 1 if kind != "duplicated" else seqs[i]
+        res.found(kind, by, seq, seq + count - 1, line[1], line[2])
 
-    wrong = [s for s in sorted(trees) if s <= n and tree.root(s) != trees[s]]
+    every = {**kept, **trees}
+    wrong = [s for s in sorted(every) if s <= n and tree.root(s) != every[s]]
     form = differ(seqs, range(1, n + 1),
                   lambda s: s - 1 if s and s > 0 else None, seqs)
     if size and len(leaves) >= size and Tree(leaves).root(size) == trees[size]:
-        d = differ(have, leaves[:size],
-                   {h: i for i, h in enumerate(leaves[:size])}.get, seqs)
-        if d:                           # the tiles are signed: name it by them
+        where = {h: i for i, h in enumerate(leaves[:size])}
+        d = differ(have, leaves[:size], where.get, seqs)
+        if d and d[0] == "edited" and not where.keys() & set(have[base:]):
+            res.found("replaced", "key", d[1] + 1, size)
+        elif d:                         # the tiles are signed: name it by them
             at(d[0], "key", *d[1:])
-        for s in wrong if not d else ():
-            res.found("checkpoint", "key", file="log/checkpoints/%d" % s)
-    elif wrong or n < size:             # between the last good tree and a bad
-        good = max((s for s in trees if s <= n and s < (wrong or [n + 1])[0]),
-                   default=0)
+        for s in (s for s in wrong if s in trees and not d):
+            res.found("checkpoint_edited", "key",
+                      file="log/checkpoints/%020d" % s)
+    elif any(s in trees for s in wrong) or n < size:
+        good = max((s for s in every if s <= n and s < (wrong or [n + 1])[0]),
+                   default=0)           # the damage lies above this tree
         if form and good <= form[1] < (wrong or [size])[0]:
             at(form[0], "key", *form[1:])
         elif wrong:
-            res.found("changed", "key", good + 1, wrong[0])
-        else:
-            res.found("cut_tail", "key", good + 1, size)
+            res.found("edited", "key", good + 1, wrong[0])
+        else:                           # nothing is known of good + 1 to n
+            at("cut_tail", "key", n, size - n)
     elif leaves[:n] != have[:len(leaves)]:
         i = [a == b for a, b in zip(leaves, have)].index(False)
-        res.found("tile", "key", file="log/" + tile_path(0, i // 256))
+        res.found("tile_damaged", "key", file="log/" + tile_path(0, i // 256))
     if form and not any(f["seq"] for f in res.findings):
         at(form[0], "form", *form[1:])
-    for path in old:
-        try:
-            s, root = checkpoint(read(path), keys)
-        except Bad:
-            res.found("checkpoint", "old", file=path)
-            continue
-        trees[s] = root
-        if s > n:
-            res.found("rolled_back", "old", n + 1, s)
-        elif tree.root(s) != root:
-            res.found("rewritten", "old", 1, s)
+    for s in kept:
+        if s > n or s > size > 0:
+            res.found("rolled_back", "old", min(n, size) + 1, s)
+        elif tree.root(s) != kept[s]:
+            res.found("replaced", "old", 1, s)
         else:
             size = max(size, s)
     res.findings.sort(key=lambda f: (f["by"] == "old", f["seq"] or 0))
     res.lines, res.size, res.uncovered = n, size, max(0, n - size)
-    res.code = 1 if res.findings else 0 if trees else 3
+    res.code = 1 if res.findings else 0 if every else 3
     return res
 
 
