@@ -27,8 +27,9 @@ is_part(const char *base)
 	    strcmp(base + n - tail, PART_TAIL) == 0);
 }
 
-/* A compressed segment that stands beside the plain one. */
-static bool
+/* Whether this is a compressed segment that stands beside the plain one; -1
+ * when that cannot be known: it may be the only one. */
+static int
 is_second(const struct journal *j, const char *base)
 {
 	char plain[sizeof(((struct segment *)NULL)->name)];
@@ -38,13 +39,13 @@ is_second(const struct journal *j, const char *base)
 	if (!zread_is_zstd(base) || segment_parse(base, &num) == -1 ||
 	    snprintf(plain, sizeof(plain), JOURNAL_ARCHIVE "/%.*s",
 		(int)(strlen(base) - 4), base) >= (int)sizeof(plain))
-		return (false);
+		return (0);
 	fd = j->io->openat(j->dirfd, plain, O_RDONLY | O_NOFOLLOW | O_CLOEXEC,
 	    0);
-	if (fd != -1)
-		(void)j->io->close(fd);
-	/* One that is there and cannot be opened stops the start later. */
-	return (fd != -1 || errno != ENOENT);
+	if (fd == -1)
+		return (errno == ENOENT ? 0 : -1);
+	(void)j->io->close(fd);
+	return (1);
 }
 
 static int
@@ -53,9 +54,12 @@ tidy(const struct journal *j, DIR *d)
 	char name[512];
 	struct dirent *e;
 	bool removed = false;
+	int second;
 
 	for (errno = 0; (e = readdir(d)) != NULL; errno = 0) {
-		if (!is_part(e->d_name) && !is_second(j, e->d_name))
+		if ((second = is_second(j, e->d_name)) == -1)
+			return (-1);
+		if (!is_part(e->d_name) && second == 0)
 			continue;
 		(void)snprintf(name, sizeof(name), JOURNAL_ARCHIVE "/%s",
 		    e->d_name);
