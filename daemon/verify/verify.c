@@ -14,6 +14,7 @@
 
 #include "common/util.h"
 #include "daemon/verify/judge.h"
+#include "daemon/verify/twin.h"
 
 #define PROGRESS_LINES 65536
 #define TRIES	       64
@@ -148,31 +149,6 @@ from_history(struct verify_report *r, const struct verify_options *o,
 	return (0);
 }
 
-/*
- * The checkpoint is older than the history: the notary writes one right after
- * the other, so a copy may be caught in between, but only by one.
- */
-static int
-checkpoint_is_older(struct verify_report *r, const struct history *h,
-    const char *file, uint64_t had)
-{
-	uint64_t size = 0;
-	int n = history_largest(h, r->newest.size, &size);
-
-	if (n == -1)
-		return (-1);
-	if (n == 1 && size > had)
-		verify_found(r, VK_ROLLED_BACK, 0, 0, file, -1,
-		    "it is over %" PRIu64 " lines, and %s over %" PRIu64, had,
-		    r->newest_file, r->newest.size);
-	else
-		verify_note(r,
-		    "%s is older than the newest of the history, "
-		    "%s, by which the log is judged",
-		    file, r->newest_file);
-	return (0);
-}
-
 static int
 find_newest(struct verify_report *r, const struct verify_options *o,
     const struct layout *l, const struct history *h)
@@ -192,8 +168,15 @@ find_newest(struct verify_report *r, const struct verify_options *o,
 	else if (l->checkpoint != NULL || h->fd != -1)
 		blame(r, s, file);
 	had = r->have_checkpoint;
+	/*
+	 * A copy that took its time has newer ones in the history. Nothing is
+	 * lost by judging by the newest.
+	 */
 	if ((n = from_history(r, o, h, l->history)) == 1 && had)
-		n = checkpoint_is_older(r, h, file, cp.size);
+		verify_note(r,
+		    "%s is over %" PRIu64 " lines; the log is "
+		    "judged by a newer one of the history",
+		    file, cp.size);
 	return (n == -1 ? -1 : 0);
 }
 
@@ -319,6 +302,10 @@ static int
 judge_all(struct run *x, const struct verify_options *o,
     struct verify_report *r)
 {
+	const char *twin = twin_leave_out(&x->layout);
+
+	if (twin != NULL)
+		verify_note(r, "the file being written is %s already", twin);
 	trust_init(&x->trust, x->layout.have_tiles ? x->layout.logfd : -1,
 	    r->newest.size, r->newest.root);
 	r->have_tiles = x->layout.have_tiles;

@@ -290,6 +290,29 @@ clean_copies(void **state)
 	assert_well();
 }
 
+/* Rotated while it was copied: the last archive stands there twice. */
+static void
+clean_twin(void **state)
+{
+	static const char last[] =
+	    "archive/security_audit.00000003.20260101T000003Z.jsonl";
+	struct made m = small();
+	uint8_t *d;
+	size_t n;
+
+	m.above = 0;
+	fresh(&m);
+	d = read_file(dir, last, &n);
+	write_file(dir, "security_audit.jsonl", d, n);
+	assert_well();
+	write_file(dir, "security_audit.jsonl", d, n / 2);
+	assert_well();
+	d[n / 3] ^= 1; /* not the same: lines stand there twice */
+	write_file(dir, "security_audit.jsonl", d, n / 2);
+	assert_int_equal(verify(), VERIFY_DAMAGED);
+	free(d);
+}
+
 /* ---- attacks at every record ---- */
 
 static void
@@ -940,6 +963,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(clean_sizes),
 		cmocka_unit_test(clean_copies),
+		cmocka_unit_test(clean_twin),
 		cmocka_unit_test_setup(attack_edit, attacks_setup),
 		cmocka_unit_test_setup(attack_edit_shape, attacks_setup),
 		cmocka_unit_test_setup(attack_insert, attacks_setup),
