@@ -135,6 +135,25 @@ gauge_of(enum proc_role role, enum metric_gauge g)
 	    metric_gauge_get(p->slot, g) != 0);
 }
 
+/* What proves the journal, and whether it leaves the host. */
+static void
+put_evidence(struct jw *w)
+{
+	const char *sink = settings_str(parent.settings, SET_CHECKPOINT_SINK);
+
+	jw_kstr(w, "evidence_dir",
+	    settings_str(parent.settings, SET_EVIDENCE_DIR));
+	jw_kstr(w, "signing", settings_str(parent.settings, SET_AUDIT_SIGNING));
+	jw_kstr(w, "signing_key",
+	    *parent.signing != '\0' ? parent.signing : NULL);
+	jw_kbool(w, "signing_ok", gauge_of(PROC_NOTARY, MG_SIGNING_OK));
+	jw_kuint(w, "checkpoint_seq",
+	    metric_gauge_get(proc_find(PROC_NOTARY, 0)->slot,
+		MG_CHECKPOINT_SEQ));
+	jw_kstr(w, "sink", *sink != '\0' ? sink : NULL);
+	jw_kbool(w, "sink_ok", metric_gauge_get(parent.slot, MG_SINK_OK) != 0);
+}
+
 static void
 ctl_on_status(struct control_conn *c, json_t *args)
 {
@@ -153,17 +172,10 @@ ctl_on_status(struct control_conn *c, json_t *args)
 	jw_kbool(&w, "ready", proc_all_in(PROC_READY));
 	jw_kbool(&w, "stopping", parent.ending);
 	jw_kuint(&w, "generation", parent.gen->number);
-	jw_kstr(&w, "evidence_dir",
-	    settings_str(parent.settings, SET_EVIDENCE_DIR));
 	jw_kbool(&w, "gate_open", gauge_of(PROC_AUDIT, MG_GATE_OPEN));
 	jw_kbool(&w, "store_ok", gauge_of(PROC_STORE, MG_STORE_OK));
 	jw_kbool(&w, "sandbox_ok", gauge_of(PROC_BROKER, MG_SANDBOX_OK));
-	jw_kstr(&w, "signing",
-	    settings_str(parent.settings, SET_AUDIT_SIGNING));
-	jw_kbool(&w, "signing_ok", gauge_of(PROC_NOTARY, MG_SIGNING_OK));
-	jw_kuint(&w, "checkpoint_seq",
-	    metric_gauge_get(proc_find(PROC_NOTARY, 0)->slot,
-		MG_CHECKPOINT_SEQ));
+	put_evidence(&w);
 	jw_kstr(&w, "cgroup", parent.cgroup_kind);
 	jw_key(&w, "processes");
 	jw_arr(&w);

@@ -120,7 +120,7 @@ open_secrets(void)
 void
 evidence_open(void)
 {
-	char err[4800], text[VKEY_TEXT_MAX];
+	char err[4800];
 	struct vkey pub;
 
 	make_links();
@@ -134,6 +134,6 @@ evidence_open(void)
 	    open_signing(parent.settings, &pub, err, sizeof(err));
 	if (parent.signing_fd == -1)
 		fatalx("%s", err);
-	vkey_format(&pub, text);
-	log_info("checkpoints are signed with %s", text);
+	vkey_format(&pub, parent.signing);
+	log_info("checkpoints are signed with %s", parent.signing);
 }

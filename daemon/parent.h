@@ -8,6 +8,7 @@
 
 #include "common/ipc.h"
 #include "common/metrics.h"
+#include "common/note.h"
 #include "common/settings.h"
 #include "common/setup.h"
 
@@ -119,6 +120,7 @@ struct parent {
 	int rate_fd;
 	int evidence_fd, log_fd, db_fd;
 	int signing_fd, secrets_fd; /* read-only; -1: there is none */
+	char signing[VKEY_TEXT_MAX]; /* the public half; "": AUDIT_SIGNING=off */
 	int *root_fds;
 	unsigned nroots;
 	char empty_root[4096], files_root[4096], db_dir[4096];

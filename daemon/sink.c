@@ -513,8 +513,11 @@ look_in_child(const char *text)
 	pid_t pid;
 
 	(void)ax_strlcpy(copy, text, sizeof(copy));
-	if ((pid = fork()) == 0)
+	if ((pid = fork()) == 0) {
+		/* If it hangs, it must not keep a lock or a listener alive. */
+		(void)close_range(3, ~0U, 0);
 		_exit(look(copy) & 255);
+	}
 	if (pid == -1 || (pfd.fd = pidfd_of(pid)) == -1)
 		return (errno);
 	if (poll(&pfd, 1, CHECK_LIMIT_S * 1000) == 1) {

@@ -44,6 +44,11 @@ print_status(const json_t *r)
 	    json_is_true(json_object_get(r, "signing_ok")) ? "" :
 							     ": NOT SIGNED NOW",
 	    number(r, "checkpoint_seq"));
+	if (*text(r, "sink") != '\0')
+		(void)printf("sink %s: %s\n", text(r, "sink"),
+		    json_is_true(json_object_get(r, "sink_ok")) ?
+			"ok" :
+			"HAS NOT TAKEN A CHECKPOINT");
 	if (*text(r, "reduced") != '\0')
 		(void)printf("%s\n", text(r, "reduced"));
 	(void)printf("\n%-10s %-3s %-11s %7s %9s %8s %8s %s\n", "PROCESS", "NO",

@@ -185,6 +185,8 @@ def test_links_and_holders(make_ax):
                     holders.setdefault(os.path.basename(target),
                                        set()).add(role)
     assert holders["signing.key"] <= {"parent", "notary"}, holders
+    s = ax.ctl_json("status")
+    assert s["signing"] == "required" and s["signing_key"] == ax.vkey
     assert holders["secrets.key"] <= {"parent", "audit"}, holders
 
 
@@ -193,6 +195,9 @@ def test_signing_off(make_ax):
     assert ax.get("/v1/live").status == 200
     assert not os.path.exists(key(ax))
     assert "AUDIT_SIGNING=off" in ax.log()
+    assert "signing off" in ax.ctl("status").stdout
+    s = ax.ctl_json("status")
+    assert s["signing"] == "off" and s["signing_key"] is None
 
 
 def test_another_key(make_ax):

@@ -154,6 +154,8 @@ def test_folder(make_ax):
     assert sent(ax) >= 2
     assert ax.metric("archillx_checkpoint_sink_ok") == 1
     assert ax.log().count("takes the checkpoints") == 1
+    s = ax.ctl_json("status")
+    assert s["sink"] == d and s["sink_ok"] is True
     # the last one gets there, too, before the service has ended
     act(ax)
     assert ax.stop() == 0
@@ -212,6 +214,7 @@ def test_failing_command(make_ax):
                >= 2, 15, "two failures")
     assert ax.metric("archillx_checkpoint_sink_ok") == 0
     assert ax.log().count("did not take a checkpoint") == 1
+    assert "HAS NOT TAKEN A CHECKPOINT" in ax.ctl("status").stdout
     assert "no  luck \\x1b[31m here (exit status 3)" in ax.log()
     seq = act(ax)
     open(out + "/good", "w").close()
