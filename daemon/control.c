@@ -173,6 +173,9 @@ ctl_on_status(struct control_conn *c, json_t *args)
 	jw_kbool(&w, "stopping", parent.ending);
 	jw_kuint(&w, "generation", parent.gen->number);
 	jw_kbool(&w, "gate_open", gauge_of(PROC_AUDIT, MG_GATE_OPEN));
+	/* a restart of the gate does not take back what is durable */
+	jw_kuint(&w, "journal_seq",
+	    metric_gauge_get(proc_find(PROC_AUDIT, 0)->slot, MG_JOURNAL_SEQ));
 	jw_kbool(&w, "store_ok", gauge_of(PROC_STORE, MG_STORE_OK));
 	jw_kbool(&w, "sandbox_ok", gauge_of(PROC_BROKER, MG_SANDBOX_OK));
 	put_evidence(&w);

@@ -173,7 +173,7 @@ exchange(struct ctl *c, const char *verb, json_t *args, struct buf *reply)
 	    ax_write_all(fd, text, strlen(text)) == 0 &&
 	    ax_write_all(fd, "\n", 1) == 0)
 		r = read_reply(fd, reply);
-	if (r == -1)
+	if (r == -1 && !c->quiet)
 		(void)fprintf(stderr,
 		    "archillxctl: the daemon does not answer "
 		    "on %s: %s\n",

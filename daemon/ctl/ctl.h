@@ -16,6 +16,7 @@ struct ctl {
 	const char *conf_file; /* -f, or NULL */
 	const char *socket;    /* path of the control socket */
 	bool json;
+	bool quiet; /* nothing is said of a daemon that does not answer */
 	struct settings *settings; /* loaded for verbs that need them */
 };
 
@@ -74,6 +75,7 @@ int cmd_audit_archive(struct ctl *, int, char **);
 int cmd_audit_hash(struct ctl *, int, char **);
 int cmd_audit_prove(struct ctl *, int, char **);
 int cmd_audit_check_proof(struct ctl *, int, char **);
+int cmd_audit_tail(struct ctl *, int, char **);
 int cmd_audit_verify(struct ctl *, int, char **);
 int cmd_audit_export(struct ctl *, int, char **);
 
