@@ -129,8 +129,13 @@ def segment_bytes(path):
         return subprocess.run(["zstd", "-dcq", path], check=True,
                               stdout=subprocess.PIPE).stdout
     op = gzip.open if path.endswith(".gz") else open
-    with op(path, "rb") as f:
-        data = f.read()
+    try:
+        with op(path, "rb") as f:
+            data = f.read()
+    except FileNotFoundError:
+        if not os.path.exists(path + ".zst"):
+            raise
+        return segment_bytes(path + ".zst")  # exchanged since it was listed
     cut = re.search(r"\.cut-(\d+)\.jsonl", path)
     return data[:int(cut.group(1))] if cut else data
 
