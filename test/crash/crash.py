@@ -6,7 +6,9 @@ the journal against what the clients saw.
 Clients keep a log of every request: what was asked, when, what came back.
 A killer sends SIGKILL to a random process (each worker and the parent), as
 often as --kills says, and starts the parent again when it was the parent.
-Then, from the journal alone and the clients' log:
+Now and then the live file is closed on request, so that rotation and archiving
+are cut short as well. After every 25 kills all checkpoints that were seen are
+held against the journal. Then, from the journal alone and the clients' log:
 
  1. every line is whole and valid, seq is consecutive from 1, no line twice;
  2. every permit has one decision, before its one outcome;
@@ -16,9 +18,18 @@ Then, from the journal alone and the clients' log:
  5. what was answered "nothing started" left no trace outside;
  6. one idempotency key ran at most once, however often it was sent;
  7. runs cut short are recorded as such, and there were some;
- 8. nothing of any sandbox is left.
+ 8. nothing of any sandbox is left;
+ 9. every checkpoint that was ever on the disk is one of this journal, none was
+    smaller than one seen before, and after the clean stop the second verifier
+    (test/evidence) finds nothing wrong, with each of them as one kept
+    elsewhere, and no line uncovered.
+
+More kills than --round are done in rounds, each with a service and a journal of
+its own, --jobs of them at a time; --state keeps their counts, so that a run
+that was broken off goes on. The last thing printed is the table of docs/CRASH.md.
 
 usage: crash.py [--build DIR] [--kills N] [--clients N] [--seed N]
+	[--round N] [--jobs N] [--state FILE]
 """
 import argparse
 import collections
@@ -28,13 +39,18 @@ import os
 import random
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "api"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "..", "evidence"))
 import axlib  # noqa: E402
+import tlog  # noqa: E402
+import verify  # noqa: E402
 
 # What cuts a run short, in context.state of an outcome.
 CUT = ("interrupted", "not_started")
@@ -102,6 +118,9 @@ class Client(threading.Thread):
             a.body = json.loads(data)
             det = a.body.get("detail")
             a.code = det.get("code") if isinstance(det, dict) else None
+            if a.kind == "file_ops" and r.status == 200:
+                # what is judged later; there may be very many
+                a.body = {k: a.body.get(k) for k in ("success", "error")}
         except ValueError:
             a.code = "not JSON: %r" % data[:200]
         return True
@@ -125,20 +144,23 @@ class Client(threading.Thread):
 
 
 class Killer:
-    def __init__(self, d, rng):
-        self.d, self.rng = d, rng
+    def __init__(self, d, rng, seen):
+        self.d, self.rng, self.seen = d, rng, seen
+        self.closed = 0
         self.count = collections.Counter()
         self.starting = False
         self.parents = {d.pid}
 
     def victim(self):
         procs = self.d.procs()
-        roles = sorted(r for r in procs if r in axlib.ROLES)
+        # the archiver lives for milliseconds only
+        roles = sorted(r for r in procs
+                       if r in axlib.ROLES or r == "archiver")
         if len(roles) < 2:
             return None
         # the parent costs a whole start: less often than the others
-        w = [0.5 if r == "parent" else 2.0 if r == "audit" else 1.0
-             for r in roles]
+        w = [0.5 if r == "parent" else 2.0 if r in ("audit", "notary")
+             else 20.0 if r == "archiver" else 1.0 for r in roles]
         role = self.rng.choices(roles, w)[0]
         return role, self.rng.choice(procs[role])
 
@@ -187,12 +209,116 @@ class Killer:
             if self.rng.random() < 0.7:
                 # let it recover, and then hit it under load
                 self.recovered()
-                time.sleep(self.rng.random() * 0.25)
-            else:
+                self.seen.look()
+                if self.rng.random() < 0.25:
+                    self.close_file()
                 time.sleep(self.rng.random() * 0.15)
+            else:
+                time.sleep(self.rng.random() * 0.1)
             n = sum(self.count.values())
-            if n % 25 == 0 and n:
+            if n % 25 == 0 and n and self.seen.at != n:
+                self.seen.at = n
+                self.seen.check()
                 print("crash: %d kills" % n, flush=True)
+
+    def close_file(self):
+        """Rotation, and for half of the times the archiver's work: waits for
+        it to be there, so that it can be hit."""
+        try:
+            r = self.d.post("/v1/audit/archive", token=self.d.admin_token)
+        except (OSError, http.client.HTTPException):
+            return
+        self.closed += r.status == 200
+        end = time.monotonic() + (1.5 if self.rng.random() < 0.3 else 0)
+        while time.monotonic() < end:
+            if "archiver" in self.d.procs():
+                return
+            time.sleep(0.002)
+
+
+class Checkpoints:
+    """Every checkpoint that was seen on the disk, held against the journal."""
+
+    def __init__(self, d):
+        self.d, self.roots, self.newest, self.at = d, {}, 0, 0
+        self.unchecked, self.leaves, self.errors = {}, {}, []
+        self.checked = 0
+        self.folder = os.path.join(d.base, "seen")
+        os.mkdir(self.folder)
+
+    def look(self):
+        try:
+            with open(os.path.join(self.d.evidence, "log", "checkpoint"),
+                      "rb") as f:
+                data = f.read()
+        except FileNotFoundError:
+            if self.newest:
+                self.errors.append("checkpoint %d is gone" % self.newest)
+            return
+        try:
+            size, root = tlog.checkpoint(data, [self.d.vkey])
+        except tlog.Bad as e:
+            self.errors.append("a checkpoint that is none: %s: %r" % (e, data))
+            return
+        if size < self.newest:
+            self.errors.append("rolled back from %d to %d" % (self.newest,
+                                                              size))
+        if self.roots.setdefault(size, root) != root:
+            self.errors.append("two checkpoints of size %d" % size)
+        elif size not in self.unchecked:
+            with open(os.path.join(self.folder, str(size)), "wb") as f:
+                f.write(data)
+            self.unchecked[size] = root
+        self.newest = max(size, self.newest)
+
+    def journal(self):
+        """Leaf hashes of all lines; those of closed files are kept."""
+        out = []
+        for path in self.d.journal_files():
+            name = os.path.basename(path)
+            key = name[:-4] if name.endswith(".zst") else name
+            have = self.leaves.get(key)
+            if have is None:
+                data = axlib.segment_bytes(path)
+                have = [tlog.leaf(x)
+                        for x in data[:data.rfind(b"\n") + 1].split(b"\n")
+                        [:-1]]
+                if key != "security_audit.jsonl":
+                    self.leaves[key] = have
+            out += have
+        return out
+
+    def check(self):
+        self.look()
+
+        def long_enough():
+            # a file may be closed and renamed while we read
+            leaves = self.journal()
+            return leaves if len(leaves) >= self.newest else None
+        leaves = axlib.wait_until(long_enough, 20, "all lines of checkpoint "
+                                  "%d" % self.newest)
+        tree = tlog.Tree(leaves)
+        for size, root in self.unchecked.items():
+            if tree.root(size) != root:
+                self.errors.append("checkpoint %d is not of this journal"
+                                   % size)
+        self.checked += len(self.unchecked)
+        self.unchecked = {}
+
+    def end(self):
+        """After the clean stop: the second verifier, every 20th of them (and
+        the last) as one that was kept elsewhere."""
+        sizes = sorted(self.roots)
+        old = [os.path.join(self.folder, str(s))
+               for s in sizes[::20] + sizes[-1:]]
+        r = verify.verify(self.d.evidence, [self.d.vkey], old)
+        if r.code != 0:
+            self.errors.append("the second verifier says %d: %r" % (
+                r.code, r.findings[:5]))
+        if r.uncovered:
+            self.errors.append("%d lines uncovered after a clean stop"
+                               % r.uncovered)
+        return self.errors
 
 
 class Verdict:
@@ -397,10 +523,12 @@ def battery(d, args):
     clients = [Client(d, i, args.seed) for i in range(args.clients)]
     for c in clients:
         c.start()
-    killer = Killer(d, rng)
+    seen = Checkpoints(d)
+    killer = Killer(d, rng, seen)
     try:
         killer.run(args.kills)
         killer.recovered()
+        seen.check()
     finally:
         for c in clients:
             c.stop.set()
@@ -415,11 +543,30 @@ def battery(d, args):
             "not one run was interrupted in %d kills", args.kills)
     left = sandbox_left(killer.parents)
     v.check(not left, "sandbox processes left: %s", left)
-    v.check(set(killer.count) == set(axlib.ROLES) or args.kills < 100,
+    v.errors += seen.end()
+    v.check(set(killer.count) >= set(axlib.ROLES) or args.kills < 100,
             "not every process was killed: %s", dict(killer.count))
     v.check(summary["total"] > 0, "the projection is empty")
     report(args, killer, asked, rows, cut, d)
+    print("crash: %d files closed, %d compressed; %d checkpoints seen, all "
+          "checked" % (killer.closed, sum(
+              p.endswith(".zst") for p in d.journal_files()), seen.checked))
+    if args.counts:
+        write_counts(args.counts, killer, asked, rows, cut, seen, v)
     return v.errors
+
+
+def write_counts(path, killer, asked, rows, cut, seen, v):
+    """What the table of docs/CRASH.md is made of."""
+    with open(path, "w") as f:
+        json.dump({
+            "kills": sum(killer.count.values()), "by": dict(killer.count),
+            "requests": len(asked), "lines": len(rows),
+            "200": sum(a.status == 200 for a in asked),
+            "no answer": sum(a.status is None for a in asked),
+            "interrupted": cut["interrupted"],
+            "not started": cut["not_started"], "closed": killer.closed,
+            "checkpoints": seen.checked, "errors": len(v.errors)}, f)
 
 
 def report(args, killer, asked, rows, cut, d):
@@ -447,9 +594,19 @@ def main():
                     default=int(os.environ.get("AX_KILLS", "200")))
     ap.add_argument("--clients", type=int, default=6)
     ap.add_argument("--seed", default=str(int(time.time())))
+    ap.add_argument("--round", type=int, default=500)
+    ap.add_argument("--jobs", type=int, default=1)
+    ap.add_argument("--state")
+    ap.add_argument("--counts", help="write this round's counts there")
     args = ap.parse_args()
     if args.build:
-        os.environ["AX_BUILD"] = args.build
+        os.environ["AX_BUILD"] = os.path.abspath(args.build)
+    if args.kills > args.round or args.state:
+        return rounds(args)
+    return one_round(args)
+
+
+def one_round(args):
     d = axlib.Daemon(HTTP_WORKERS=2, RESTART_BURST=0, RESTART_DELAY_MAX=1,
                      SANDBOX_CONCURRENCY=4)
     try:
@@ -466,6 +623,104 @@ def main():
         print("crash: ok")
     d.close()
     return 1 if errors else 0
+
+
+# ---- many rounds ----
+
+class Total:
+    """The counts of all rounds, kept in a file when there is one."""
+
+    def __init__(self, path):
+        self.path = path
+        self.n = collections.Counter()
+        self.by = collections.Counter()
+        if path and os.path.exists(path):
+            with open(path) as f:
+                was = json.load(f)
+            self.by.update(was.pop("by"))
+            self.n.update(was)
+
+    def add(self, counts, seconds):
+        self.by.update(counts.pop("by"))
+        self.n.update(counts)
+        self.n["rounds"] += 1
+        self.n["seconds"] += round(seconds)
+        if self.path:
+            with open(self.path + ".new", "w") as f:
+                json.dump(dict(self.n, by=self.by), f)
+            os.rename(self.path + ".new", self.path)
+
+    def table(self):
+        n = self.n
+        rows = [
+            ("kills", "%d in %d rounds, %.1f/s" % (
+                n["kills"], n["rounds"],
+                n["kills"] / max(1, n["seconds"]))),
+            ("of", ", ".join("%s %d" % x for x in sorted(self.by.items()))),
+            ("requests", "%d (%d answered 200, %d without an answer)" % (
+                n["requests"], n["200"], n["no answer"])),
+            ("journal", "%d lines, %d files closed while it ran" % (
+                n["lines"], n["closed"])),
+            ("runs cut short", "%d interrupted, %d not started" % (
+                n["interrupted"], n["not started"])),
+            ("checkpoints held against the journal", n["checkpoints"]),
+            ("lines lost, actions without a record, roll-backs and all else",
+             n["errors"])]
+        return "\n".join(["| what | how many |", "|---|---|"] +
+                         ["| %s | %s |" % r for r in rows])
+
+
+def start_round(args, i, kills):
+    """One round as a process of its own, its output in a file."""
+    out = "%s/crash-%d-%s-%d" % (os.environ.get("AX_TMP", "/tmp"),
+                                 os.getpid(), args.seed, i)
+    with open(out + ".log", "w") as log:
+        p = subprocess.Popen(
+            [sys.executable, os.path.abspath(__file__), "--kills", str(kills),
+             "--round", str(kills), "--clients", str(args.clients),
+             "--seed", "%s.%d" % (args.seed, i), "--counts", out + ".json"],
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    p.out, p.kills = out, kills
+    return p
+
+
+def finish_round(p, total, seconds):
+    """True when it found nothing; else its output is shown and kept."""
+    if p.returncode == 0:
+        with open(p.out + ".json") as f:
+            total.add(json.load(f), seconds)
+        os.unlink(p.out + ".json")
+        os.unlink(p.out + ".log")
+        return True
+    with open(p.out + ".log") as f:
+        print("".join(f.readlines()[-30:]))
+    print("crash: a round failed, see %s.log" % p.out)
+    return False
+
+
+def rounds(args):
+    total, running, i = Total(args.state), [], 0
+    last, ok = time.monotonic(), True
+    while ok or running:
+        todo = args.kills - total.n["kills"] - sum(p.kills for p in running)
+        while ok and todo > 0 and len(running) < args.jobs:
+            i += 1
+            running.append(start_round(args, i, min(args.round, todo)))
+            todo -= running[-1].kills
+        if not running:
+            break
+        done = [p for p in running if p.poll() is not None]
+        for p in done:
+            running.remove(p)
+            now = time.monotonic()
+            ok = finish_round(p, total, now - last) and ok
+            last = now
+            print("crash: %d of %d kills, %d requests, %d checkpoints" % (
+                total.n["kills"], args.kills, total.n["requests"],
+                total.n["checkpoints"]), flush=True)
+        time.sleep(0 if done else 0.2)
+    print(total.table())
+    return 0 if ok else 1
 
 
 if __name__ == "__main__":
