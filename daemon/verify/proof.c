@@ -463,11 +463,29 @@ narrow(struct proof *p)
 		    to + 1, p->r->newest.size);
 }
 
+/* Partial tiles of earlier checkpoints, which readers of those still need. */
+static void
+older_partials(struct proof *p)
+{
+	char name[TILE_PATH_MAX], file[VERIFY_FILE_MAX];
+	unsigned level;
+
+	for (level = 0; level < TILE_LEVELS; level++) {
+		if (trust_partials(p->trust, level, name) == 0)
+			continue;
+		(void)snprintf(file, sizeof(file), LOG_DIR "/%s", name);
+		verify_found(p->r, VK_TILE_DAMAGED, 0, 0, file, -1,
+		    "a partial tile that is not the beginning of the one of "
+		    "the newest checkpoint");
+	}
+}
+
 int
 proof_end(struct proof *p)
 {
 	if (proof_missing(p, p->r->newest.size) == -1)
 		return (-1);
+	older_partials(p);
 	if (p->newest == 1)
 		other_histories(p);
 	else if (p->newest == 0)

@@ -5,12 +5,14 @@
  */
 #include <sys/stat.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/util.h"
 #include "daemon/verify/layout.h"
 #include "daemon/verify/trust.h"
 
@@ -188,6 +190,56 @@ trust_proven(struct trust *t, unsigned level, uint64_t index,
 	if (k->proven && out != NULL)
 		memcpy(out, k->hash[at], MERKLE_HASH);
 	return (k->proven);
+}
+
+/* What both tiles have of the tree must be the same. */
+static int
+partial_fits(const struct trust *t, unsigned level, unsigned width)
+{
+	const struct trust_tile *r = &t->right[level];
+	struct trust_tile other;
+	unsigned both = width < r->width ? width : r->width;
+	int error = read_tile(t, level, r->index, width, &other);
+
+	if (error == ENOENT) /* a daemon at work took it away */
+		return (0);
+	return (error == 0 &&
+		    memcmp(other.hash, r->hash, (size_t)both * MERKLE_HASH) ==
+			0 ?
+		0 :
+		-1);
+}
+
+int
+trust_partials(const struct trust *t, unsigned level, char path[TILE_PATH_MAX])
+{
+	const struct trust_tile *r = &t->right[level];
+	struct dirent *e;
+	int64_t width;
+	int fd, bad = 0;
+	DIR *d;
+
+	if (t->dirfd == -1 || r->width == 0 || !r->proven)
+		return (0);
+	tile_path(path, level, r->index, 1);
+	path[strlen(path) - 2] = '\0'; /* the folder */
+	fd = openat(t->dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		return (0);
+	if ((d = fdopendir(fd)) == NULL) {
+		(void)close(fd);
+		return (0);
+	}
+	while (bad == 0 && (e = readdir(d)) != NULL) {
+		if (ax_strtonum(e->d_name, 1, TILE_WIDTH - 1, &width) == -1 ||
+		    (unsigned)width == r->width)
+			continue;
+		bad = partial_fits(t, level, (unsigned)width);
+		if (bad == -1)
+			tile_path(path, level, r->index, (unsigned)width);
+	}
+	(void)closedir(d);
+	return (bad);
 }
 
 int

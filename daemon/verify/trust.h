@@ -48,6 +48,12 @@ int trust_raw(struct trust *, unsigned level, uint64_t index,
 /* Is the tile of this hash proven? Then its hash, if out is not NULL. */
 bool trust_proven(struct trust *, unsigned level, uint64_t index,
     uint8_t out[MERKLE_HASH]);
+/*
+ * Are all partial tiles beside that of the right edge of a level what it
+  * begins with, if that is proven? 0, or -1 and the path of one that is not.
+ */
+int
+trust_partials(const struct trust *, unsigned level, char path[TILE_PATH_MAX]);
 /* merkle_get of proven hashes only. */
 int
 trust_get(void *arg, unsigned level, uint64_t index, uint8_t out[MERKLE_HASH]);

@@ -670,6 +670,7 @@ tile_damaged(void **state)
 		"log/tile/0/001.p/44", "log/tile/1/000.p/1" };
 	struct made m = small();
 	char path[128];
+	uint8_t *d;
 	size_t i;
 
 	fresh(&m);
@@ -682,6 +683,15 @@ tile_damaged(void **state)
 		flip(names[i], 77, 4);
 		assert_well();
 	}
+	/* A partial tile of an earlier checkpoint. */
+	d = read_file(dir, names[1], &i);
+	write_file(dir, "log/tile/0/001.p/20", d, 20 * MERKLE_HASH);
+	free(d);
+	assert_well();
+	flip("log/tile/0/001.p/20", 77, 4);
+	assert_int_equal(verify(), VERIFY_DAMAGED);
+	assert_string_equal(find(VK_TILE_DAMAGED)->file, "log/tile/0/001.p/20");
+	flip("log/tile/0/001.p/20", 77, 4);
 	(void)snprintf(path, sizeof(path), "%s/%s", dir, names[0]);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(verify(), VERIFY_DAMAGED);
