@@ -64,6 +64,8 @@ def test_locked_by_another_process(make_ax):
         locker.communicate()
     t = time.monotonic()
     assert compare(ax) >= load.done
+    assert "locked by another process" in ax.log()
+    assert "no longer locked" in ax.log()
     print("caught up %d runs in %.2f s" % (load.done, time.monotonic() - t))
 
 

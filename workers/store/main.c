@@ -39,6 +39,7 @@
 #define BATCH_US      30000	   /* then queries get their turn */
 #define PUMP_PAUSE_US 15000	   /* gathers lines into batches */
 #define RETRY_US      200000	   /* after DB_BUSY */
+#define LOCKED_US     2000000	   /* then it is worth a line in the log */
 #define CHECK_US      1000000	   /* schema and file looked at */
 #define DB_FILE_MAX   (1ULL << 42) /* RLIMIT_FSIZE */
 #define NOFILE	      4352	   /* a descriptor per segment, at most */
@@ -70,6 +71,8 @@ static struct {
 	char open_error[256];
 	char logged[256]; /* the last trouble that was logged */
 	bool trouble;	  /* of reader or database, now */
+	uint64_t locked_since;
+	bool locked_said;
 } st = { .dirfd = -1, .logfd = -1 };
 
 /* ---- health ---- */
@@ -276,6 +279,30 @@ place_reader(void)
 	reader_seek(st.reader, m->segment, m->offset, m->seq + 1);
 }
 
+/* Late is not degraded: reads go on. But an operator should know why. */
+static void
+locked(void)
+{
+	uint64_t now = ax_mono_us();
+
+	if (st.locked_since == 0)
+		st.locked_since = now;
+	if (st.locked_said || now - st.locked_since < LOCKED_US)
+		return;
+	st.locked_said = true;
+	log_warnx("projection: waits: the database is locked by another "
+		  "process");
+}
+
+static void
+locked_over(void)
+{
+	if (st.locked_said)
+		log_info("projection: the database is no longer locked");
+	st.locked_since = 0;
+	st.locked_said = false;
+}
+
 /* Rolls back; what the batch had read is read again later. */
 static void
 abandon_batch(enum db_rc rc)
@@ -285,6 +312,7 @@ abandon_batch(enum db_rc rc)
 		database_failed("projection");
 		return;
 	}
+	locked();
 	place_reader();
 	schedule(st.pump, RETRY_US);
 }
@@ -384,6 +412,8 @@ apply_batch(void)
 		abandon_batch(rc);
 		return (-1);
 	}
+	if (n > 0)
+		locked_over();
 	metric_add(st.w->slot, MC_STORE_APPLIED, n);
 	return (more);
 }
