@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the API reads beyond HTTP itself: a query string and a body. The first
- * byte chooses. Whatever is taken stays within its row's bounds and survives
+ * What the API reads beyond HTTP itself: a query string, a body, and the text
+ * of the store that it changes the form of. The first byte chooses. Whatever is taken stays within its row's bounds and survives
  * the way back to text; whatever is refused has an item that is JSON.
  */
 #include <jansson.h>
@@ -12,6 +12,7 @@
 #include "common/buf.h"
 #include "common/jw.h"
 #include "workers/http/body.h"
+#include "workers/http/jtext.h"
 #include "workers/http/query.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
@@ -41,8 +42,13 @@ check_values(const struct query_values *q)
 		d = &qp_defs[i];
 		if (!q->v[i].set)
 			continue;
-		if (d->type == QPT_INT &&
-		    (q->v[i].num < d->min || q->v[i].num > d->max))
+		if ((d->type == QPT_INT || d->type == QPT_COUNT) &&
+		    (q->v[i].num < d->min || q->v[i].num > d->max) &&
+		    (d->type == QPT_INT || q->v[i].num != QP_ALL))
+			abort();
+		if (d->type == QPT_WORD &&
+		    (q->v[i].str == NULL ||
+			strstr(d->words, q->v[i].str) == NULL))
 			abort();
 		if ((d->type == QPT_STR || d->type == QPT_UPPER) &&
 		    (q->v[i].str == NULL || q->v[i].str[0] == '\0' ||
@@ -67,7 +73,8 @@ check_round_trip(const struct query_values *q)
 	if (query_parse(&again, link.d + 3, QP_PAGE, &inv) == -1)
 		abort();
 	for (i = 0; i < QP_MAX; i++) {
-		if (i == QP_OFFSET || i == QP_CURSOR)
+		if ((QP_PAGE & QP_BIT(i)) == 0 || i == QP_OFFSET ||
+		    i == QP_CURSOR)
 			continue;
 		if (again.v[i].set != q->v[i].set ||
 		    again.v[i].num != q->v[i].num ||
@@ -82,20 +89,80 @@ check_round_trip(const struct query_values *q)
 	buf_free(&link);
 }
 
+/* What is echoed is JSON, whatever was taken. */
 static void
-fuzz_query(const char *text)
+check_echo(const struct query_values *q, uint32_t mask)
+{
+	struct buf b = BUF_INITIALIZER;
+	struct jw w;
+	json_t *v;
+
+	jw_init(&w, &b, false);
+	jw_obj(&w);
+	query_filters(&w, q, mask);
+	jw_obj_end(&w);
+	if (buf_str(&b) == NULL)
+		abort();
+	v = json_loads(b.d, JSON_REJECT_DUPLICATES, NULL);
+	if (v == NULL)
+		abort();
+	json_decref(v);
+	buf_free(&b);
+}
+
+static void
+fuzz_query(const char *text, uint32_t mask)
 {
 	struct query_values q;
 	struct invalid inv;
 
 	invalid_init(&inv);
-	if (query_parse(&q, text, QP_PAGE, &inv) == 0) {
+	if (query_parse(&q, text, mask, &inv) == 0) {
 		check_values(&q);
-		check_round_trip(&q);
+		check_echo(&q, mask);
+		if (mask == QP_PAGE)
+			check_round_trip(&q);
 	}
 	check_items(&inv);
 	query_free(&q);
 	invalid_free(&inv);
+}
+
+/*
+ * Any text: nothing is read behind its end and nothing grows without bound.
+ * JSON: the same value without blanks, and one member null.
+ */
+static void
+fuzz_text(const char *text, size_t len)
+{
+	struct buf tight = BUF_INITIALIZER, hidden = BUF_INITIALIZER;
+	json_t *v, *w;
+
+	jtext_compact(&tight, text, len);
+	jtext_hide(&hidden, text, len, "context");
+	if (buf_str(&tight) == NULL || buf_str(&hidden) == NULL ||
+	    tight.len > len || hidden.len > len + 4)
+		abort();
+	v = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	if (v != NULL) {
+		w = json_loadb(tight.d, tight.len, JSON_REJECT_DUPLICATES,
+		    NULL);
+		if (!json_equal(v, w))
+			abort();
+		json_decref(w);
+	}
+	/* keys as they are written here: without escapes */
+	if (json_is_object(v) && memchr(text, '\\', len) == NULL) {
+		w = json_loadb(hidden.d, hidden.len, 0, NULL);
+		if (json_object_get(v, "context") != NULL)
+			json_object_set_new(v, "context", json_null());
+		if (!json_equal(v, w))
+			abort();
+		json_decref(w);
+	}
+	json_decref(v);
+	buf_free(&tight);
+	buf_free(&hidden);
 }
 
 static void
@@ -130,7 +197,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	memcpy(text, data + 1, len - 1);
 	text[len - 1] = '\0';
 	if (data[0] == '?')
-		fuzz_query(text);
+		fuzz_query(text, QP_PAGE);
+	else if (data[0] == '!')
+		fuzz_query(text, QP_EXPORT);
+	else if (data[0] == '#')
+		fuzz_query(text,
+		    QP_FOLLOW | QP_BIT(QP_SEQ) | QP_BIT(QP_FROM) |
+			QP_BIT(QP_TO));
+	else if (data[0] == '~')
+		fuzz_text(text, len - 1);
 	else
 		fuzz_body(text, len - 1);
 	free(text);
