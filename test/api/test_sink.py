@@ -341,3 +341,34 @@ def test_folder_of_another(make_ax):
     assert "Permission denied" in ax.log()
     assert stat.S_IMODE(os.stat(ax.base + "/roots").st_mode) == 0o755
     assert os.listdir(ax.base + "/roots") == []
+
+
+@pytest.mark.root
+def test_out_of_reach(make_ax):
+    """Though it runs as the notary's user, a command gets neither at the
+    notary, which has the key, nor at its files."""
+    def value(ax):
+        out = folder(ax, "out")
+        return script(
+            ax, 'exec 3>"$1/new"\n'
+            'for f in "$2/log/checkpoint" "$2/checkpoint" "$3/signing.key" '
+            '"$3/secrets.key"; do\n'
+            '  cat "$f" >/dev/null 2>&1 && echo "read $f" >&3; done\n'
+            'for p in /proc/[0-9]*; do\n'
+            '  n=$(sed -n "s/^Name:.//p" $p/status 2>/dev/null)\n'
+            '  case $n in archillx-notary) ;; *) continue ;; esac\n'
+            '  echo "seen $p" >&3\n'
+            '  ls $p/fd >/dev/null 2>&1 && echo "fds $p" >&3\n'
+            '  cat $p/maps >/dev/null 2>&1 && echo "maps $p" >&3\n'
+            '  (exec 4<$p/mem) 2>/dev/null && echo "mem $p" >&3\n'
+            'done\nmv "$1/new" "$1/told"\n') + " %s %s %s" % (
+                out, ax.evidence, ax.state)
+
+    ax = make(make_ax, value)
+    act(ax)
+    told = os.path.join(ax.base, "out", "told")
+    wait_until(lambda: os.path.exists(told), 10, "the command")
+    lines = open(told).read().splitlines()
+    assert any(x.startswith("seen /proc/%d" % ax.procs()["notary"][0])
+               for x in lines)
+    assert [x for x in lines if not x.startswith("seen ")] == []
