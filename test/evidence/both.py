@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import lines  # noqa: E402
 import tlog  # noqa: E402
 import verify  # noqa: E402
 
@@ -33,7 +34,7 @@ def remember():
     cache = functools.lru_cache(maxsize=200000)
     tlog.leaf = verify.leaf = cache(tlog.leaf)
     tlog.node = cache(tlog.node)
-    verify.seq_of = cache(verify.seq_of)
+    verify.seq_of = lines.seq_of = cache(lines.seq_of)
     check = functools.lru_cache(maxsize=10000)(
         lambda data, keys: tlog.checkpoint(data, keys))
     verify.checkpoint = lambda data, keys: check(data, tuple(keys))

@@ -238,6 +238,30 @@ def live_copy(rng):
 
 
 @life
+def rotated_in_copy(rng):
+    """The live file was copied, then rotated, then copied as an archive."""
+    log = some(rng, rng.choice((40, 300, 513)))
+    rows = log.lines()
+    cut, early = sorted((rng.randrange(1, len(rows)),
+                         rng.randrange(1, len(rows))))
+    log = mklog.Log([rows[:cut], rows[cut:], []], [len(rows) - 1, len(rows)],
+                    packed=range(rng.randrange(3)))
+    files = log.files()
+    files[mklog.LIVE] = b"".join(x + b"\n" for x in rows[cut:early + 1]) + \
+        (rows[early + 1][:9] if early + 1 < len(rows) else b"")
+    if rng.random() < .5:
+        del files["log/checkpoint"]
+        files.update(checkpoint_only(log, len(rows) - 1))
+    return Clean(files, 0, log)
+
+
+def checkpoint_only(log, size):
+    """An older checkpoint than the newest of the history."""
+    tree = tlog.Tree(map(tlog.leaf, log.lines()))
+    return {"log/checkpoint": log.key.checkpoint(size, tree.root(size))}
+
+
+@life
 def no_tiles(rng):
     """The tiles are derived: a copy without them is a whole one."""
     log = some(rng)

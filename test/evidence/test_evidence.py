@@ -78,6 +78,7 @@ def test_proofs_of_small_trees():
                 tlog.grow(m, n, a, subproof(m, d) + [a])
 
 
+@pytest.mark.limit(900)
 def test_tamper_battery(verifier):
     rows = tamper.run(verifier, short=True)
     print(tamper.table(rows))
@@ -86,6 +87,7 @@ def test_tamper_battery(verifier):
     assert len({r[0] for r in rows}) == 12
 
 
+@pytest.mark.limit(600)
 def test_clean_logs(verifier):
     counts, errors = clean.run(verifier, 100)
     assert not errors, "\n".join(errors[:30])
@@ -118,6 +120,7 @@ def test_a_proof_of_ours(tmp_path):
         tlog.check_proof(data, [mklog.Key(salt="other").vkey])
 
 
+@pytest.mark.limit(300)
 def test_both_refuse_the_same_proofs(tmp_path):
     """Any byte changed, any line taken out or doubled (but not a signature's:
     the same one twice says nothing else)."""

@@ -1,36 +1,22 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""A second verifier of EVIDENCE_DIR, over tlog.py; it shares nothing with
-archillx-verify and must come to the same verdicts.
+"""A second verifier of EVIDENCE_DIR, over tlog.py and lines.py; it shares
+nothing with archillx-verify and must come to the same verdicts.
 
 usage: verify.py DIR --key VKEY... [--checkpoint FILE]... [--from SEQ]
        verify.py --proof FILE --key VKEY... [--record FILE]
 exit:  0 well, 1 damage, 2 usage, 3 nothing to verify against
 """
 import argparse
-import json
 import os
-import re
 import sys
 
-import zstandard
-
+from lines import differ, journal, listdir, read, seq_of
 from tlog import (Bad, Tree, Unknown, check_proof, checkpoint, leaf,
                   tile_hashes, tile_path)
 
-SEGMENT = re.compile(r"security_audit\.\d{8,18}\.\d{8}T\d{6}Z\.jsonl(\.zst)?")
 INCOMPLETE = ("deleted", "cut_head", "cut_tail", "rolled_back",
               "archive_damaged")
-
-
-def read(*path):
-    with open(os.path.join(*path), "rb") as f:
-        return f.read()
-
-
-def listdir(*path):
-    p = os.path.join(*path)
-    return os.listdir(p) if os.path.isdir(p) else []
 
 
 class Result:
@@ -76,65 +62,6 @@ def signed_trees(log, keys, res):
     return out
 
 
-def journal(top, res):
-    """[(line, file, offset)] of all segments, in order, the live one last."""
-    names = sorted(n for n in listdir(top, "archive") if SEGMENT.fullmatch(n))
-    names = ["archive/" + n for n in names if n[:-4] not in names]
-    names.append("security_audit.jsonl")
-    out = []
-    for name in names:
-        at = 0
-        try:
-            data = read(top, name)
-            if name.endswith(".zst"):
-                z, frame, data = zstandard.ZstdDecompressor(), data, b""
-                z = z.decompressobj()
-                text = z.decompress(frame)
-                if not z.eof or z.unused_data:
-                    raise Bad("not one whole frame")
-                data = text
-        except FileNotFoundError:
-            data = b""
-        except (zstandard.ZstdError, Bad):
-            res.found("archive_damaged", "form", len(out) + 1, file=name)
-        lines = data.split(b"\n")
-        if name == names[-1] or not lines[-1]:
-            lines.pop()         # no newline in the live file: not a line yet
-        for line in lines:
-            out.append((line, name, at))
-            at += len(line) + 1
-    return out
-
-
-def seq_of(line):
-    try:
-        return int(json.loads(line)["seq"])
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def differ(have, want, where, seqs):
-    """(kind, index, how many) of the first place where `have` differs from
-    `want`; where(x) is the index of x in `want`, or None."""
-    for i, h in enumerate(have[:len(want)]):
-        if h == want[i]:
-            continue
-        k, after = where(h), have[i + 1:i + 2]
-        if k is None and after == [want[i]]:
-            return "inserted", i, 1
-        if k is None and ((i + 1 < len(want) and after == [want[i + 1]]) or
-                          (seqs[i] or 0) <= i + 1):
-            return "edited", i, 1
-        if k is not None and k < i:
-            return "duplicated", i, 1
-        if want[i] in have[i + 1:]:
-            return "swapped", i, 1
-        return "deleted", i, (k or seqs[i] - 1) - i
-    if len(have) < len(want):
-        return "cut_tail", len(have), len(want) - len(have)
-    return None
-
-
 def kept_trees(paths, keys, res):
     """{size: root} of the checkpoints that were kept elsewhere."""
     out = {}
@@ -152,7 +79,9 @@ def verify(top, keys, old=(), first=1):
     res, log = Result(), os.path.join(top, "log")
     trees, kept = signed_trees(log, keys, res), kept_trees(old, keys, res)
     size = max(trees, default=0)
-    lines = journal(top, res)
+    lines, unreadable = journal(top)
+    for name, i in unreadable:
+        res.found("archive_damaged", "form", i + 1, file=name)
     base = first - 1
     if first > 1 and lines:
         base = min(base, (seq_of(lines[0][0]) or 1) - 1)
