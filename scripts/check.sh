@@ -25,6 +25,7 @@ else
 	dir=${AX_CHECK_DIR:-$src/build-check}
 fi
 logs=$dir/logs
+export AX_PROMTOOL=$dir/tools/promtool
 jobs=$(nproc)
 passed=0
 failed=0
@@ -130,6 +131,19 @@ build() {
 	make -j"$jobs" check TESTS=
 }
 
+# promtool alone out of Debian's package: installed, it would start a server.
+need_promtool() {
+	local deb
+
+	[ -x "$AX_PROMTOOL" ] && return 0
+	mkdir -p "$dir/tools" "$logs"
+	(cd "$dir/tools" && apt-get -q download prometheus &&
+	    deb=$(ls prometheus_*.deb) &&
+	    dpkg-deb --fsys-tarfile "$deb" | tar -xO ./usr/bin/promtool >new &&
+	    chmod 755 new && mv new promtool && rm -f "$deb") \
+	    >"$logs/promtool.log" 2>&1 || say "no promtool: its test is skipped"
+}
+
 step_tools() {
 	need_root "$@"
 	# shellcheck disable=SC2086
@@ -137,6 +151,7 @@ step_tools() {
 	    libclang-rt-14-dev python3-pytest python3-hypothesis \
 	    python3-jsonschema python3-cryptography python3-zstandard zstd strace shellcheck iproute2 curl procps xz-utils sqlite3 git
 	need_users
+	need_promtool
 }
 
 no_build() {
