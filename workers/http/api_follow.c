@@ -325,6 +325,8 @@ begin(struct follower *f)
 	    http_req_header(req, "last-event-id") != NULL;
 
 	f->whole = api_sees_context(req);
+	/* nginx would keep events back until its buffer is full */
+	http_reply_header(req, "x-accel-buffering", "no");
 	req->gone_on_eof = true;
 	req->app = f;
 	req->on_gone = gone;
