@@ -401,6 +401,10 @@ def test_a_full_disk_recovers(make_ax):
         wait_until(lambda: ax.metric("archillx_signing_ok") == 0, 5,
                    "the failure")
         assert ax.metric("archillx_checkpoint_failures_total") > 0
+        r = ax.get("/v1/ready", token=ax.api_key)
+        assert r.status == 200, "the gate needs no signature"
+        assert r.json()["details"]["signing"]["degraded"] is True
+        assert "NOT SIGNED NOW" in ax.ctl("status").stdout
         assert size_now(ax) == stuck
         proven(ax)
         say(ax)

@@ -78,6 +78,7 @@ void api_follow_reload(void);
 struct health {
 	bool db, skills, cron, audit_dir, migration, sandbox;
 	bool sandbox_needed;
+	bool signing, signing_needed; /* degraded, but ready without */
 	bool ready;
 };
 void health_get(const struct http_ctx *, struct health *);

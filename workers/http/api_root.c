@@ -198,6 +198,25 @@ put_sandbox(struct jw *w, const struct http_ctx *ctx)
 	jw_obj_end(w);
 }
 
+/* Actions are recorded without it: it is no part of readiness. */
+static void
+put_signing(struct jw *w, const struct http_ctx *ctx, const struct health *h)
+{
+	jw_key(w, "signing");
+	jw_obj(w);
+	jw_kbool(w, "required", h->signing_needed);
+	jw_kbool(w, "degraded", h->signing_needed && !h->signing);
+	jw_kstr(w, "reason",
+	    !h->signing_needed ? "AUDIT_SIGNING=off: nothing proves the "
+				 "journal" :
+		!h->signing ? "no checkpoints are signed now; the log of the "
+			      "notary tells why" :
+			      NULL);
+	jw_kuint(w, "checkpoint_seq",
+	    health_gauge(ctx, PROC_NOTARY, MG_CHECKPOINT_SEQ));
+	jw_obj_end(w);
+}
+
 static void
 put_details(struct jw *w, const struct http_ctx *ctx, const struct health *h)
 {
@@ -222,6 +241,7 @@ put_details(struct jw *w, const struct http_ctx *ctx, const struct health *h)
 	jw_kbool(w, "ok", h->migration);
 	jw_obj_end(w);
 	put_sandbox(w, ctx);
+	put_signing(w, ctx, h);
 	jw_obj_end(w);
 }
 

@@ -52,6 +52,10 @@ health_get(const struct http_ctx *ctx, struct health *h)
 	h->migration = migration_ok(ctx);
 	h->sandbox_needed = settings_bool(ctx->settings, SET_ENABLE_CODE_EXEC);
 	h->sandbox = sandbox_ok(ctx);
+	h->signing_needed =
+	    strcmp(settings_str(ctx->settings, SET_AUDIT_SIGNING),
+		"required") == 0;
+	h->signing = health_gauge(ctx, PROC_NOTARY, MG_SIGNING_OK) == 1;
 	h->ready = h->db && h->audit_dir && h->skills && h->cron &&
 	    h->migration && (h->sandbox || !h->sandbox_needed);
 }

@@ -88,6 +88,13 @@ static const struct field ready_sandbox_fields[] = {
 	{ "cgroup", "string", FIELD_NULL, NULL },
 	END
 };
+static const struct field ready_signing_fields[] = {
+	{ "required", "boolean", 0, NULL },
+	{ "degraded", "boolean", 0, "Required, and nothing is signed now." },
+	{ "reason", "string", FIELD_NULL, NULL },
+	{ "checkpoint_seq", "integer", 0, "Last record under a checkpoint." },
+	END
+};
 static const struct field ready_details_fields[] = {
 	{ "db", "ReadyDb", 0, NULL },
 	{ "skills", "ReadySkills", 0, NULL },
@@ -95,6 +102,7 @@ static const struct field ready_details_fields[] = {
 	{ "audit_dir", "ReadyAudit", 0, NULL },
 	{ "migration", "ReadyMigration", 0, NULL },
 	{ "sandbox", "ReadySandbox", 0, NULL },
+	{ "signing", "ReadySigning", 0, NULL },
 	END
 };
 static const struct field ready_fields[] = {
@@ -362,6 +370,7 @@ const struct shape shapes[] = {
 	{ "ReadyAudit", NULL, ready_audit_fields },
 	{ "ReadyMigration", NULL, ready_migration_fields },
 	{ "ReadySandbox", NULL, ready_sandbox_fields },
+	{ "ReadySigning", NULL, ready_signing_fields },
 	{ "MigrationState", "The schema's revision.", migration_fields },
 	{ "GovernorConfig", "The governor in force.", governor_fields },
 	{ "SkillCalls", "Calls since the service started.", calls_fields },
