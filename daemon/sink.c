@@ -35,6 +35,8 @@
 #define RUN_LIMIT_S   30
 #define LAST_LIMIT_S  5 /* of the last run of all, which a stop waits for */
 #define CHECK_LIMIT_S 5
+#define SECOND	      UINT64_C(1000000)
+#define GAP_US	      200000 /* between two starts, however fast news comes */
 #define RETRY_MAX_S   60
 #define WORDS_MAX     64
 #define OUTPUT_MAX    4096 /* of what it says, the first bytes are kept */
@@ -54,6 +56,7 @@ static struct {
 
 	struct event *timer; /* limit of a run, or the next try */
 	unsigned delay_s;
+	uint64_t started_us;
 	enum { SINK_UNKNOWN, SINK_GOOD, SINK_BAD } state;
 	char value[VALUE_MAX]; /* of the setting, when it was last looked at */
 	bool ending;
@@ -226,9 +229,10 @@ reason(const siginfo_t *si, char *out, size_t size)
 }
 
 static void
-arm(unsigned seconds)
+arm(uint64_t us)
 {
-	struct timeval tv = { (time_t)seconds, 0 };
+	struct timeval tv = { (time_t)(us / SECOND),
+		(suseconds_t)(us % SECOND) };
 
 	if (S.timer != NULL)
 		(void)evtimer_add(S.timer, &tv);
@@ -270,7 +274,7 @@ failed(const char *why)
 	    S.delay_s * 2 > RETRY_MAX_S ? RETRY_MAX_S :
 					  S.delay_s * 2;
 	if (!S.ending)
-		arm(S.delay_s);
+		arm(S.delay_s * SECOND);
 }
 
 static void
@@ -357,6 +361,7 @@ watch(void)
 static void
 sink_start(void)
 {
+	uint64_t now = ax_mono_us();
 	pid_t me = getpid();
 	int in = -1, out = -1;
 
@@ -365,6 +370,11 @@ sink_start(void)
 	if (S.timer == NULL &&
 	    (S.timer = evtimer_new(parent.base, sink_timer, NULL)) == NULL)
 		return;
+	if (!S.ending && now - S.started_us < GAP_US) {
+		arm(GAP_US - (now - S.started_us));
+		return;
+	}
+	S.started_us = now;
 	(void)ax_strlcpy(S.value, value(), sizeof(S.value));
 	if ((in = note_fd()) == -1 || (out = output_fd()) == -1 ||
 	    (S.pid = fork()) == -1) {
@@ -379,7 +389,7 @@ sink_start(void)
 			fatal("sink: cannot watch a child");
 		S.out_fd = out;
 		S.covers = true;
-		arm(S.ending ? LAST_LIMIT_S : RUN_LIMIT_S);
+		arm((S.ending ? LAST_LIMIT_S : RUN_LIMIT_S) * SECOND);
 	}
 	if (in != -1)
 		(void)close(in);
@@ -458,7 +468,7 @@ sink_last(void)
 		fetch_last();
 		sink_start();
 		if (S.pid != 0)
-			arm(LAST_LIMIT_S);
+			arm(LAST_LIMIT_S * SECOND);
 	}
 	return (S.pid != 0);
 }
