@@ -346,3 +346,20 @@ def test_reader_that_goes(big):
         vanish(s) if i % 2 else s.close()
     wait_until(lambda: open_streams(big) == 0, 10, "the streams to end")
     assert big.metric("archillx_http_streams_cut_total") == cut + 4
+
+
+@pytest.mark.heavy
+def test_store_dies_meanwhile(big):
+    """What was cut does not look complete, in either format."""
+    for form in ("jsonl", "json"):
+        pid = big.procs()["store"][0]
+        with small(big, "/v1/audit/export?limit=all&format=" + form) as s:
+            assert s.r.read(100)
+            os.kill(pid, signal.SIGKILL)
+            with pytest.raises((http.client.IncompleteRead,
+                                ConnectionError)):
+                s.read()
+        wait_until(lambda: big.procs().get("store", [pid])[0] != pid, 20,
+                   "a new store")
+        big.wait_ready()
+    assert big.get("/v1/audit/export", token=big.admin_token).status == 200

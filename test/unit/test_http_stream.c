@@ -102,21 +102,19 @@ stream(struct http_req *req, const char *spec)
 {
 	const struct timeval soon = { 0, 1000 };
 	struct work *w = calloc(1, sizeof(*w));
+	enum stream_begun begun;
 	char *end;
 
 	if (w == NULL)
 		abort();
 	w->left = (unsigned)strtoul(spec, &end, 10);
 	w->end = end[1];
-	switch (http_stream_begin(req, 200, "text/plain", produce)) {
-	case STREAM_FULL:
+	begun = http_stream_begin(req, 200, "text/plain", produce);
+	if (begun == STREAM_FULL)
 		http_reply(req, 503, NULL, NULL, 0);
-		/* FALLTHROUGH */
-	case STREAM_DONE:
+	if (begun != STREAM_OPEN) {
 		free(w);
 		return;
-	case STREAM_OPEN:
-		break;
 	}
 	w->timer = evtimer_new(ctx.base, on_time, req);
 	if (req->token != NULL || w->timer == NULL)
