@@ -30,7 +30,7 @@ def test_the_judge_sees_an_unrecorded_action(tmp_path):
     """A file that no decision stands behind is found."""
     bench = strace_inject.Bench()
     try:
-        case = strace_inject.Case("run", "write", "EIO", 100000)
+        case = strace_inject.Case("run", "write", "EIO", 65535)
         with open(os.path.join(bench.d.files, "c0-0"), "w"):
             pass
         bench.do(case)

@@ -24,7 +24,8 @@ What strace cannot do is a short write that is one: an injected result tells
 the process that bytes were written which were not.  Only retval=0 is honest,
 and is here; others are test/api/test_faults.py (short=K) and test_full_disk.
 
-usage: strace_inject.py [--build DIR] [--short] [--only CALL] [--table FILE]
+usage: strace_inject.py [--build DIR] [--short] [--kind run|start]
+	[--only CALL,CALL] [--table FILE]
 """
 import argparse
 import collections
@@ -140,7 +141,9 @@ class Bench:
                               RESTART_DELAY_MAX=1)
         self.clients = [crash.Client(self.d, i, "inject")
                         for i in range(clients)]
-        self.count = 0
+        for c in self.clients:
+            c.timeout = 6  # an answer whose sending failed does not come
+        self.count, self.closed = 0, {}
 
     def write_request(self, c, case):
         self.count += 1
@@ -195,7 +198,7 @@ class Bench:
         try:
             self.load(case)
             # compressing comes after the next checkpoint
-            end = time.monotonic() + 1.5 * axlib.SLOW
+            end = time.monotonic() + 1.2 * axlib.SLOW
             while not st.met() and axlib.alive(pid) and \
                     time.monotonic() < end:
                 time.sleep(0.05)
@@ -236,7 +239,7 @@ class Bench:
         getattr(self, "one_" + case.kind)(case)
         self.well(case)
         v = crash.Verdict()
-        rows = crash.read_lines(self.d, v)
+        rows = crash.read_lines(self.d, v, self.closed)
         books = crash.Books(rows, v)
         asked = [a for c in self.clients for a in c.log]
         crash.check_answers(asked, books, v)
@@ -313,11 +316,13 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--build")
     ap.add_argument("--short", action="store_true")
-    ap.add_argument("--only")
+    ap.add_argument("--only", help="these calls, with commas between")
+    ap.add_argument("--kind", choices=("run", "start"))
     ap.add_argument("--table", help="write the table here, too")
     args = ap.parse_args()
     cases = [c for c in (SHORT if args.short else long_form())
-             if args.only in (None, c[1])]
+             if (not args.only or c[1] in args.only.split(","))
+             and args.kind in (None, c[0])]
     t0 = time.monotonic()
     done, errors = run(cases, args.build, lambda s: print(s, flush=True))
     print(table(done))
