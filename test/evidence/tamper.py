@@ -13,7 +13,9 @@ What has to be found follows from the lines alone (expect() below), not from a
 verifier.  archillx-verify and verify.py both judge every case; they must say
 what is expected, and the same.
 
-usage: tamper.py [--build DIR] [--short] [--jobs N] [--markdown] [ATTACK...]
+usage: tamper.py [--build DIR] [--short | --every N] [--jobs N] [--write FILE]
+                 [ATTACK...]
+       --write puts the table between the marks in docs/EVIDENCE.md
 exit:  0 if nothing was missed and nothing was named wrongly
 """
 import argparse
@@ -358,14 +360,14 @@ def judge(name, variant, p, case, said, who, expected):
     return out
 
 
-def positions(short):
-    if not short:
+def positions(short, every=1):
+    if not short and every == 1:
         return list(range(1, N + 1))
     some = {1, 2, N - 1, N, OFFHOST - 1, OFFHOST, OFFHOST + 1, COVERED - 1,
             COVERED, COVERED + 1, COVERED + 2}
     for e in BORDERS + (256, 512, 768, EVERY * 10):
         some |= {e - 1, e, e + 1, e + 2}
-    return sorted(some | set(range(37, N, 173)))
+    return sorted(some | set(range(37, N, 173 if short else every)))
 
 
 class Bench:
@@ -423,11 +425,11 @@ def run_some(work):
     return rows
 
 
-def run(program, short, jobs=2, only=()):
+def run(program, short, jobs=2, only=(), every=1):
     cases = [(name, v, p) for name, (_, _, variants, last) in ATTACKS.items()
              if not only or name in only for v in variants
-             for p in positions(short) if p <= last]
-    size = max(1, min(500, len(cases) // jobs + 1))
+             for p in positions(short, every) if p <= last]
+    size = max(1, min(200, len(cases) // jobs + 1))
     work = [(program, cases[i:i + size]) for i in range(0, len(cases), size)]
     with multiprocessing.Pool(jobs) as pool:
         return [row for rows in pool.imap(run_some, work) for row in rows]
@@ -450,22 +452,41 @@ def table(rows):
     return "\n".join(out)
 
 
+MARKS = "<!-- tamper battery: begin -->", "<!-- tamper battery: end -->"
+
+
+def write_table(path, text):
+    with open(path) as f:
+        page = f.read()
+    before, _, rest = page.partition(MARKS[0])
+    after = rest.partition(MARKS[1])[2]
+    if not after:
+        sys.exit("no marks in " + path)
+    with open(path, "w") as f:
+        f.write(before + MARKS[0] + "\n\n" + text + "\n\n" + MARKS[1] + after)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--build", default=os.environ.get("AX_BUILD"))
     p.add_argument("--short", action="store_true")
+    p.add_argument("--every", type=int, default=1)
+    p.add_argument("--write")
     p.add_argument("--jobs", type=int, default=os.cpu_count())
     p.add_argument("attack", nargs="*")
     a = p.parse_args()
     program = both.find_verifier(a.build) if a.build else None
-    rows = run(program, a.short, a.jobs, a.attack)
+    rows = run(program, a.short, a.jobs, a.attack, a.every)
     errors = [e for r in rows for e in r[6]]
     for e in errors[:50]:
         print(e)
+    last = "tamper: %d cases at %d positions, %d errors%s" % (
+        len(rows), len({r[2] for r in rows}), len(errors), "" if program else
+        " (verify.py alone: no --build)")
     print(table(rows))
-    print("tamper: %d cases, %d errors%s" % (
-        len(rows), len(errors), "" if program else
-        " (verify.py alone: no --build)"))
+    print(last)
+    if a.write:
+        write_table(a.write, table(rows) + "\n\n`" + last + "`")
     return 1 if errors else 0
 
 
