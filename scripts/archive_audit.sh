@@ -6,9 +6,11 @@
 # 7: nobody there).
 set -eu
 base=${ARCHILLX_BASE_URL:-http://127.0.0.1:8000}
+url=$base/v1/audit/archive
 if [ -n "${API_KEY:-}" ]; then
 	# By a descriptor: an argument is seen by everybody.
 	printf 'header = "x-api-key: %s"\n' "$API_KEY" |
-	    exec curl -fsS -X POST -K - "$base/v1/audit/archive"
+	    curl -fsS -X POST -K - "$url"
+else
+	curl -fsS -X POST "$url"
 fi
-exec curl -fsS -X POST "$base/v1/audit/archive"

@@ -162,3 +162,22 @@ def test_archive_on_request(make_ax):
     assert all(r["actor"] == "os:%d" % os.geteuid() for r in mine)
     ax.restart()
     check_lines(ax)
+
+
+def test_the_runbooks_script(make_ax):
+    """Its answer on stdout, curl's status."""
+    ax = make_ax(signing=False)
+
+    def run(key, url=ax.url):
+        return subprocess.run(
+            [os.path.join(axlib.SRC, "scripts", "archive_audit.sh")],
+            env={"PATH": "/usr/bin:/bin", "ARCHILLX_BASE_URL": url,
+                 "API_KEY": key}, capture_output=True, text=True)
+
+    r = run(ax.admin_token)
+    assert r.returncode == 0 and json.loads(r.stdout)["rotated"] is True, r
+    for key in (ax.api_key, "", "wrong"):
+        r = run(key)
+        assert r.returncode == 22 and r.stdout == "", r
+    assert run(ax.admin_token, "http://127.0.0.1:1").returncode == 7
+    assert len(closed(ax)) == 1
