@@ -89,9 +89,10 @@ report_health(void)
 		return;
 	}
 	m = projector_mark(st.proj);
+	/* In this order: who sees the database up starts at this seq. */
+	metric_set(slot, MG_STORE_SEQ, m->seq);
 	metric_set(slot, MG_STORE_OK,
 	    !st.trouble && !st.wiping && m->skipped == 0);
-	metric_set(slot, MG_STORE_SEQ, m->seq);
 }
 
 /* Degraded from now on; logged when it is another trouble than the last. */
