@@ -6,6 +6,7 @@ The tree and the signature are computed here again, from RFC 6962 and the C2SP
 pages, with Python's hashlib and Debian's cryptography."""
 import base64
 import hashlib
+import json as jsonlib
 import os
 import re
 import shutil
@@ -206,6 +207,27 @@ def test_killed_at_any_time(make_ax, role):
         settled(ax)
         proven(ax)
     assert not os.listdir(log_path(ax, ".tmp"))
+
+
+def test_a_rotation_has_a_checkpoint_of_its_own(make_ax):
+    """Exactly where the segment ends, and for good."""
+    ax = make_ax(AUDIT_CHECKPOINT_INTERVAL=3600)
+    say(ax, 5)
+    r = ax.ctl("audit", "archive")
+    assert r.returncode == 0, r.stderr
+    say(ax, 2)
+    with open(live_file(ax), "rb") as f:
+        first = jsonlib.loads(f.readline())["seq"]
+    assert first > 5
+    path = log_path(ax, "checkpoints", "%020d" % (first - 1))
+    wait_until(lambda: os.path.exists(path), 5, "it")
+    assert os.stat(path).st_mode & 0o777 == 0o444
+    with open(path, encoding="utf-8") as f:
+        assert check_note(f.read(), ax.vkey)[0] == first - 1
+    # the closed segment is compressed by and by: the lines stay the same
+    assert ax.stop() == 0
+    ax.start()
+    settled(ax)
 
 
 def test_signing_off(make_ax):

@@ -162,11 +162,13 @@ notary_on_segment_fd(struct ipc *c, struct ipc_msg *m, void *arg)
 		return;
 	}
 	m->fds[0] = -1;
-	/* Without it the tree cannot go on: begin again on a new channel. */
+	/* Without it the tree cannot go on; the gate can. */
 	if (notary_segment(N.notary, segment, first,
 		strcmp(name, LIVE_NAME) == 0, fd) == -1) {
-		log_warn("journal: segment %" PRIu64, segment);
-		_exit(1);
+		log_warn("checkpoint: nothing is signed: segment %" PRIu64,
+		    segment);
+		notary_end(N.notary);
+		metric_set(N.w->slot, MG_SIGNING_OK, 0);
 	}
 	schedule(0);
 }
