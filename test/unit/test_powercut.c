@@ -96,8 +96,7 @@ static struct {
 	struct told *told;
 } D;
 
-static void
-give_up(const char *what)
+static void __attribute__((noreturn)) give_up(const char *what)
 {
 	snprintf(D.told->text, sizeof(D.told->text), "%s: %s", what,
 	    strerror(errno));
