@@ -120,7 +120,8 @@ struct parent {
 	int rate_fd;
 	int evidence_fd, log_fd, db_fd;
 	int signing_fd, secrets_fd; /* read-only; -1: there is none */
-	char signing[VKEY_TEXT_MAX]; /* the public half; "": AUDIT_SIGNING=off */
+	char
+	    signing[VKEY_TEXT_MAX]; /* the public half; "": AUDIT_SIGNING=off */
 	int *root_fds;
 	unsigned nroots;
 	char empty_root[4096], files_root[4096], db_dir[4096];
