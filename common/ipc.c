@@ -293,7 +293,8 @@ frame_send(struct ipc *c, const struct ipc_hdr *hdr, const void *body,
 	while (sendmsg(c->fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) == -1) {
 		if (errno == EINTR)
 			continue;
-		if (errno == EAGAIN || errno == ENOBUFS ||
+		/* Not now: it stays queued until the socket takes it. */
+		if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM ||
 		    errno == ETOOMANYREFS)
 			return (0);
 		return (-1);

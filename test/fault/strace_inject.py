@@ -168,7 +168,8 @@ class Bench:
             t.start()
         try:
             # opens, renames, syncs folders, reserves; compressed afterwards
-            self.d.post("/v1/audit/archive", token=self.d.admin_token)
+            self.d.post("/v1/audit/archive", token=self.d.admin_token,
+                        timeout=6)
         except OSError:
             pass
         for t in ts:
