@@ -561,7 +561,9 @@ ipc_one(struct ipc *c)
 
 	n = recvmsg(c->fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n == -1) {
-		if (errno == EAGAIN || errno == EINTR)
+		/* It is still there to be read. */
+		if (errno == EAGAIN || errno == EINTR || errno == ENOMEM ||
+		    errno == ENOBUFS)
 			return (0);
 		ipc_lose(c, errno == ECONNRESET ? IPC_EOF : IPC_ERROR,
 		    strerror(errno));

@@ -123,7 +123,9 @@ peer_lost(struct ipc *c, enum ipc_lost how, const char *why, void *arg)
 
 	if (p == NULL || p->chan != c)
 		return;
-	if (how == IPC_VIOLATION)
+	/* After an error of ours the peer lives on: nobody else would have
+	 * the two joined again. */
+	if (how != IPC_EOF)
 		report_lost(p->role, p->instance, why);
 	else
 		log_debug("channel: %s %u: %s", proc_name(p->role), p->instance,
