@@ -172,6 +172,14 @@ def half_a_line(rng):
 
 
 @life
+def power_cut(rng):
+    """What was never committed: bytes behind the last line, above the tree."""
+    log = some(rng)
+    log.tail = rng.randbytes(rng.randrange(1, 3000)).replace(b"{", b"") + b"\n"
+    return whole(log)
+
+
+@life
 def just_rotated(rng):
     """The live file is empty or not there; the last archive is not packed."""
     log = some(rng)

@@ -131,7 +131,7 @@ class Log:
         out = {}
         for i, s in enumerate(self.segments):
             data = b"".join(line + b"\n" for line in s)
-            if i in self.packed:
+            if i in self.packed and self.name(i) != LIVE:
                 data = zstandard.ZstdCompressor(
                     level=1, write_checksum=True).compress(data)
             out[self.name(i)] = data

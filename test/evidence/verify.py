@@ -78,6 +78,8 @@ def verify(top, keys, old=(), first=1):
     trees, kept = signed_trees(log, keys, res), kept_trees(old, keys, res)
     size = max(trees, default=0)
     lines, unreadable = journal(top)
+    while len(lines) > size and seq_of(lines[-1][0]) is None:
+        lines.pop()                     # what a power cut left is no line
     for name, i in unreadable:
         res.found("archive_damaged", "form", i + 1, file=name)
     base = first - 1
