@@ -29,6 +29,21 @@ struct box {
 	char event[2048]; /* the last journal_replaced */
 };
 
+static struct jio io;
+
+/* ext4 sets a file's time before it finds that there is no space. */
+static int
+full_disk(int fd, int mode, off_t at, off_t n)
+{
+	(void)mode;
+	(void)at;
+	(void)n;
+	usleep(20000);
+	assert_int_equal(futimens(fd, NULL), 0);
+	errno = ENOSPC;
+	return (-1);
+}
+
 static int
 visit(void *arg, const struct line_view *v)
 {
@@ -46,7 +61,7 @@ visit(void *arg, const struct line_view *v)
 static void
 open_it(struct box *x)
 {
-	const struct journal_conf c = { .io = &jio_real,
+	const struct journal_conf c = { .io = &io,
 		.dirfd = x->dirfd,
 		.node = "n",
 		.reserve = 65536,
@@ -76,6 +91,7 @@ set_up(void **state)
 {
 	struct box *x = calloc(1, sizeof(*x));
 
+	io = jio_real;
 	snprintf(x->path, sizeof(x->path), "/tmp/ax-watch-XXXXXX");
 	assert_non_null(mkdtemp(x->path));
 	x->dirfd = open(x->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -279,6 +295,29 @@ deleted_and_overwritten(void **state)
 	is_fatal(*state, "exec 3<>" LIVE "; rm " LIVE "; printf 'XX' >&3");
 }
 
+/* Our own call, though in vain, is nobody else's hand. */
+static void
+no_space_for_the_reserve(void **state)
+{
+	struct box *x = *state;
+
+	io.fallocate = full_disk;
+	assert_int_equal(journal_room(x->j, 1u << 20), -1);
+	assert_int_equal(errno, ENOSPC);
+	assert_int_equal(journal_watch(x->j), 0);
+	assert_int_equal(journal_state(x->j), JOURNAL_OK);
+	add(x, 3); /* into what is reserved */
+	assert_int_equal(journal_watch(x->j), 0);
+	io.fallocate = jio_real.fallocate;
+	assert_int_equal(journal_room_again(x->j, 1u << 20), 0);
+	add(x, 1);
+	assert_int_equal(journal_watch(x->j), 0);
+	journal_close(x->j);
+	open_it(x);
+	assert_int_equal(x->visited, 9);
+	assert_string_equal(x->event, "");
+}
+
 int
 main(void)
 {
@@ -299,6 +338,7 @@ main(void)
 		T(emptied),
 		T(overwritten),
 		T(deleted_and_overwritten),
+		T(no_space_for_the_reserve),
 	};
 #undef T
 

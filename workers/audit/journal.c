@@ -236,26 +236,29 @@ int
 journal_reserve(struct journal *j, uint64_t end)
 {
 	uint64_t from = journal_active(j)->committed;
+	int r, saved;
 
 	if (j->no_reserve || end <= j->reserved)
 		return (0);
 	if (journal_check_file(j) == -1)
 		return (-1);
-	while (j->io->fallocate(j->fd, FALLOC_FL_KEEP_SIZE, (off_t)from,
-		   (off_t)(end - from)) == -1) {
-		if (errno == EINTR)
-			continue;
-		if (errno == EOPNOTSUPP || errno == ENOSYS) {
-			log_warnx("journal: the file system reserves no "
-				  "space; a full disk is noticed when writing");
-			j->no_reserve = true;
-			return (0);
-		}
-		return (-1);
+	do
+		r = j->io->fallocate(j->fd, FALLOC_FL_KEEP_SIZE, (off_t)from,
+		    (off_t)(end - from));
+	while (r == -1 && errno == EINTR);
+	saved = errno;
+	/* It may have set the file's time, on ext4 also when it failed. */
+	journal_note_written(j);
+	errno = saved;
+	if (r == -1 && (errno == EOPNOTSUPP || errno == ENOSYS)) {
+		log_warnx("journal: the file system reserves no space; a full "
+			  "disk is noticed when writing");
+		j->no_reserve = true;
+		return (0);
 	}
-	j->reserved = end;
-	journal_note_written(j); /* that may have set its time */
-	return (0);
+	if (r == 0)
+		j->reserved = end;
+	return (r);
 }
 
 uint64_t
