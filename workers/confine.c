@@ -281,6 +281,8 @@ static const int common_syscalls[] = {
 	SCMP_SYS(munlock),
 	SCMP_SYS(sched_yield),
 	SCMP_SYS(tgkill),
+	/* qsort(3) asks it before it sorts more than a kilobyte. */
+	SCMP_SYS(sysinfo),
 };
 
 /* Probed by libraries that fall back when the kernel lacks them. */

@@ -85,6 +85,17 @@ def test_list_stat_mkdir(ax):
     assert good(ax, "delete", d) == {"deleted": d, "type": "directory"}
 
 
+def test_list_many(ax):
+    """In order, also where the sorting of the C library asks for memory."""
+    d = os.path.join(ax.files, "many")
+    good(ax, "mkdir", d)
+    names = ["n%04d" % (i * 7919 % 1000) for i in range(1000)]
+    for name in names:
+        put(ax, os.path.join("many", name), b"")
+    out = good(ax, "list", d)
+    assert [e["name"] for e in out["entries"]] == sorted(names)
+
+
 def test_binary_contents_come_as_base64(ax):
     data = bytes(range(256)) * 3
     out = good(ax, "read", put(ax, "bin", data))
