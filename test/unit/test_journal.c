@@ -763,6 +763,62 @@ the_plain_one_of_two_counts(void **state)
 	journal_close(j);
 }
 
+/* Somebody unpacked it halfway: the compressed one is the evidence. */
+static void
+a_shorter_plain_one_stops(void **state)
+{
+	struct box *x = *state;
+	struct journal *j;
+	char zst[120], plain[112], *p;
+	size_t n;
+
+	x->conf.max_bytes = 2000;
+	j = must_open(x);
+	while (journal_nsegments(j) < 3)
+		add_n(j, x, 1);
+	compress_segment(x, j, 1, zst);
+	snprintf(plain, sizeof(plain), "%s", journal_segment(j, 1)->name);
+	journal_close(j);
+	p = slurp(x, plain, &n);
+	spill(x, plain, p, n / 2);
+	assert_null(open_it(x));
+	assert_non_null(strstr(x->err, zst));
+	assert_non_null(strstr(x->err, "put away"));
+	assert_true(there(x, zst));
+	assert_int_equal(unlinkat(x->dirfd, plain, 0), 0);
+	journal_close(must_open(x));
+	free(p);
+}
+
+/* A copy that finds no space leaves none of it behind. */
+static void
+no_space_for_a_copy(void **state)
+{
+	struct box *x = *state;
+	struct journal *j = must_open(x);
+	const struct line l = { .kind = LK_EVENT,
+		.action = "t",
+		.decision = "APPROVED" };
+
+	add_n(j, x, 10);
+	spill(x, "archive/copy.tmp", "x", 1);
+	j = reopen(j, x);
+	assert_false(there(x, "archive/copy.tmp"));
+	assert_int_not_equal(journal_append(j, &l, NULL, NULL), 0);
+	faults("op=fdatasync,err=EIO;op=fallocate,count=0,err=ENOSPC");
+	assert_int_equal(journal_commit(j), -1);
+	assert_int_equal(journal_repair(j), -1);
+	assert_string_equal(journal_why(j),
+	    "space for a copy: No space left on device");
+	assert_false(there(x, "archive/copy.tmp"));
+	faults("op=write,err=ENOSPC");
+	assert_int_equal(journal_repair(j), -1);
+	assert_false(there(x, "archive/copy.tmp"));
+	faults("");
+	assert_int_equal(journal_repair(j), 0);
+	journal_close(j);
+}
+
 static void
 an_unreadable_segment_stops(void **state)
 {
@@ -812,6 +868,8 @@ main(void)
 		T(power_cuts),
 		T(segments_may_be_compressed),
 		T(the_plain_one_of_two_counts),
+		T(a_shorter_plain_one_stops),
+		T(no_space_for_a_copy),
 		T(an_unreadable_segment_stops),
 	};
 #undef T

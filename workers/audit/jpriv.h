@@ -9,6 +9,10 @@
 
 /* What the j*.c files of the journal share; nobody else includes it. */
 
+/* A copy that a repair is making of the live file. */
+#define JOURNAL_COPY_BASE "copy.tmp"
+#define JOURNAL_COPY	  JOURNAL_ARCHIVE "/" JOURNAL_COPY_BASE
+
 struct ticket {
 	journal_done fn;
 	void *arg;
@@ -78,7 +82,7 @@ bool journal_is_live(const struct journal *, int fd);
 int journal_check_file(struct journal *);
 /* jrepair.c: puts a healthy, full segment aside and starts the next. */
 void journal_rotate(struct journal *);
-/* jarch.c: clears up behind an archiving that was cut short. */
+/* jarch.c: clears up behind an archiving or a copy that was cut short. */
 int journal_tidy_archive(struct journal *, char *err, size_t errlen);
 /* jrecover.c */
 int journal_recover(struct journal *, journal_visit, void *arg, char *err,

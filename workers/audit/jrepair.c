@@ -23,7 +23,6 @@
 #define READ_CHUNK    (1u << 20)
 #define READ_ALIGN    4096
 #define RISK_REPLACED 95
-#define COPY_NAME     JOURNAL_ARCHIVE "/copy.tmp"
 
 /* ---- steps: 0 and the next state set, or -1 ---- */
 
@@ -171,25 +170,46 @@ copy_committed(struct journal *j, int to)
 	return (-1);
 }
 
+/* All of its space at once, so that a full disk is not filled to the brim with
+ * a part of it, over and over. */
+static int
+reserve_copy(struct journal *j, int fd)
+{
+	int r;
+
+	do
+		r = j->io->fallocate(fd, FALLOC_FL_KEEP_SIZE, 0,
+		    (off_t)journal_active(j)->committed);
+	while (r == -1 && errno == EINTR);
+	if (r == 0 || (errno != ENOSPC && errno != EDQUOT))
+		return (0); /* the write will tell */
+	journal_fail(j, JOURNAL_VERIFY, "space for a copy");
+	return (-1);
+}
+
 /* A new file every time: also this one's fsync may have failed. */
 static int
 write_copy(struct journal *j)
 {
 	int fd, r;
 
-	if (j->io->unlinkat(j->dirfd, COPY_NAME, 0) == -1 && errno != ENOENT) {
+	if (j->io->unlinkat(j->dirfd, JOURNAL_COPY, 0) == -1 &&
+	    errno != ENOENT) {
 		journal_fail(j, JOURNAL_VERIFY, "unlink of a copy");
 		return (-1);
 	}
-	fd = j->io->openat(j->dirfd, COPY_NAME,
+	fd = j->io->openat(j->dirfd, JOURNAL_COPY,
 	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd == -1) {
 		journal_fail(j, JOURNAL_VERIFY, "create a copy");
 		return (-1);
 	}
-	if ((r = copy_committed(j, fd)) == 0 && (r = j->io->fsync(fd)) == -1)
+	if ((r = reserve_copy(j, fd)) == 0 &&
+	    (r = copy_committed(j, fd)) == 0 && (r = j->io->fsync(fd)) == -1)
 		journal_fail(j, JOURNAL_VERIFY, "fsync of a copy");
 	(void)j->io->close(fd);
+	if (r == -1) /* its space may be what the disk is short of */
+		(void)j->io->unlinkat(j->dirfd, JOURNAL_COPY, 0);
 	return (r);
 }
 
@@ -214,7 +234,7 @@ step_verify(struct journal *j)
 		return (-1);
 	segment_name(name, sizeof(name), JOURNAL_ARCHIVE, s->num, ax_real_us(),
 	    "jsonl");
-	if (j->io->renameat2(j->dirfd, COPY_NAME, j->dirfd, name,
+	if (j->io->renameat2(j->dirfd, JOURNAL_COPY, j->dirfd, name,
 		RENAME_NOREPLACE) == -1) {
 		journal_fail(j, JOURNAL_VERIFY, "rename of a copy");
 		return (-1);
