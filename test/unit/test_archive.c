@@ -391,6 +391,41 @@ the_plain_one_is_gone(void **state)
 	assert_string_equal(journal_segment(x->j, 0)->name, zst);
 }
 
+static int
+unlink_and_fail(int dirfd, const char *path, int flags)
+{
+	int r = unlinkat(dirfd, path, flags);
+
+	if (r == 0 && zread_is_zstd(path))
+		fail_msg("%s was removed", path);
+	if (r == 0 && strchr(path, '/')[1] != '.')
+		errno = EIO;
+	return (r == 0 && strchr(path, '/')[1] == '.' ? 0 : -1);
+}
+
+/* An error is no proof that the plain file is still there. */
+static void
+removed_in_spite_of_the_error(void **state)
+{
+	struct box *x = *state;
+	struct jio io = jio_fault;
+	char zst[120];
+
+	io.unlinkat = unlink_and_fail;
+	archive_free(x->a);
+	x->a = archive_new(&ops, x, x->j, &io, x->dirfd, &x->slot);
+	assert_non_null(x->a);
+	ask(x);
+	pack_it(x);
+	answer(x);
+	snprintf(zst, sizeof(zst), "%s.zst", x->name);
+	assert_true(there(x, zst));
+	assert_false(there(x, x->name));
+	assert_string_equal(journal_segment(x->j, 0)->name, zst);
+	archive_free(x->a);
+	x->a = NULL;
+}
+
 /* A name that is taken is never taken over. */
 static void
 the_name_is_taken(void **state)
@@ -499,6 +534,7 @@ main(void)
 		T(nobody_to_ask),
 		cmocka_unit_test(each_call_fails),
 		T(the_plain_one_is_gone),
+		T(removed_in_spite_of_the_error),
 		T(the_name_is_taken),
 		T(sizes),
 		T(what_it_cannot_do),

@@ -95,6 +95,17 @@ archive_free(struct archive *v)
 	free(v);
 }
 
+/* Certainly there, under its name. */
+static bool
+has_plain(const struct archive *v)
+{
+	struct stat st;
+
+	return (
+	    v->io->fstatat(v->dirfd, v->plain, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISREG(st.st_mode));
+}
+
 /* The segment stays plain; tried again later, and later still. */
 static void
 give_up(struct archive *v, const char *what, const char *why)
@@ -102,7 +113,9 @@ give_up(struct archive *v, const char *what, const char *why)
 	const char *name = v->named ? v->zst : v->part;
 
 	log_warnx("archive: %s stays as it is: %s: %s", v->plain, what, why);
-	if (v->io->unlinkat(v->dirfd, name, 0) == -1 && errno != ENOENT)
+	if (v->named && !has_plain(v))
+		log_warnx("archive: %s is kept: it may be the only one", name);
+	else if (v->io->unlinkat(v->dirfd, name, 0) == -1 && errno != ENOENT)
 		log_warn("archive: %s", name);
 	let_go(v);
 	metric_inc(v->slot, MC_ARCHIVE_FAILURES);
@@ -329,11 +342,16 @@ publish(struct archive *v)
 static void
 remove_plain(struct archive *v)
 {
-	/* Gone already: then what we have is the only one. */
+	int saved;
+
 	if (v->io->unlinkat(v->dirfd, v->plain, 0) == -1 && errno != ENOENT) {
-		give_up(v, "unlink", strerror(errno));
-		return;
+		saved = errno;
+		if (has_plain(v)) {
+			give_up(v, "unlink", strerror(saved));
+			return;
+		}
 	}
+	/* Gone, by whomever: then what we have is the only one. */
 	/* A power cut may bring it back: then it counts, and so on again. */
 	if (jio_sync_dir(v->io, v->dirfd, JOURNAL_ARCHIVE) == -1)
 		log_warn("archive: fsync of the folder");
