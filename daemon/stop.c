@@ -140,7 +140,10 @@ stop_start(const char *why)
 		sink_abandon();
 		for (i = 0; i < parent.nprocs; i++)
 			proc_kill(&parent.procs[i], SIGKILL);
+		if (stage == ST_NONE)
+			return;
 		stage = ST_LAST;
+		stop_on_progress(); /* perhaps only the sink was left */
 		return;
 	}
 	log_info("stopping: %s", why);

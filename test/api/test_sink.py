@@ -4,6 +4,7 @@ the service goes on, and a folder's memory is never overwritten."""
 import base64
 import os
 import pwd
+import signal
 import stat
 import subprocess
 import time
@@ -270,6 +271,20 @@ def test_hanging_at_the_end(make_ax):
     t = time.monotonic()
     assert ax.stop() == 0
     assert time.monotonic() - t < 15 * axlib.SLOW
+    assert "has not taken the last checkpoint" in ax.log()
+
+
+def test_asked_to_stop_again(make_ax):
+    """A second signal ends the wait for the last hand-over at once."""
+    ax = make(make_ax, lambda ax: "/bin/sleep 1000", DRAIN_TIMEOUT=60)
+    act(ax)
+    os.kill(ax.pid, signal.SIGTERM)
+    wait_until(lambda: list(ax.procs()) == ["parent"], 15,
+               "the workers to end")
+    t = time.monotonic()
+    os.kill(ax.pid, signal.SIGTERM)
+    ax.wait_exit(40)
+    assert time.monotonic() - t < 3 * axlib.SLOW
     assert "has not taken the last checkpoint" in ax.log()
 
 
