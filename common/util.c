@@ -318,7 +318,9 @@ ax_read_file(int dirfd, const char *path, size_t max, size_t *len)
 	char *d = NULL;
 	int fd, save;
 
-	if ((fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC)) == -1)
+	/* A pipe in the place of a file must not hang us. */
+	fd = openat(dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd == -1)
 		return (NULL);
 	if (fstat(fd, &st) == -1)
 		goto fail;

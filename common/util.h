@@ -39,7 +39,8 @@ void ax_sha256(const void *, size_t n, uint8_t out[32]);
 
 /* Writes all or -1; retries EINTR and short writes. */
 int ax_write_all(int fd, const void *, size_t n);
-/* Whole file, at most max bytes, NUL behind; NULL with errno (EFBIG). */
+/* Whole file, at most max bytes, NUL behind; NULL with errno (EFBIG; EINVAL: not
+ * a regular file, for which it never waits). */
 char *ax_read_file(int dirfd, const char *path, size_t max, size_t *len);
 size_t ax_strlcpy(char *dst, const char *src, size_t size);
 
