@@ -551,6 +551,60 @@ tiles_come_back(void **state)
 }
 
 static void
+in_log(struct box *x, const char *what)
+{
+	char cmd[200];
+
+	snprintf(cmd, sizeof(cmd), "cd %s/log && { %s; }", x->path, what);
+	assert_int_equal(system(cmd), 0);
+}
+
+static ino_t
+inode_of_tile(struct box *x)
+{
+	struct stat st;
+
+	assert_int_equal(fstatat(x->log, "tile/0/000", &st, 0), 0);
+	return (st.st_ino);
+}
+
+/* That a tile is there does not mean that its name outlives a power cut. */
+static void
+what_no_checkpoint_covers_is_written_again(void **state)
+{
+	struct box *x = *state;
+	ino_t was;
+
+	add_lines(x, 255);
+	attach(x);
+	assert_true(run(x));
+	add_lines(x, 1);
+	tell(x);
+	assert_true(run(x));
+	was = inode_of_tile(x);
+	/* Died before it had synced the folder. */
+	assert_int_equal(unlinkat(x->log,
+			     LOG_CHECKPOINTS "/00000000000000000256", 0),
+	    0);
+	assert_int_equal(renameat(x->log,
+			     LOG_CHECKPOINTS "/00000000000000000255", x->log,
+			     LOG_CHECKPOINT),
+	    0);
+	restart(x);
+	assert_true(run(x));
+	assert_int_equal(x->covered, 256);
+	assert_int_not_equal(inode_of_tile(x), was);
+	was = inode_of_tile(x);
+	/* What was signed may stay when others are made anew. */
+	in_log(x, "rm -r tile/1 tile/0/001*; true");
+	add_lines(x, 300);
+	restart(x);
+	assert_true(run(x));
+	assert_int_equal(inode_of_tile(x), was);
+	check_all(x, 556);
+}
+
+static void
 a_lost_checkpoint_is_in_the_history(void **state)
 {
 	struct box *x = *state;
@@ -713,6 +767,7 @@ main(void)
 		T(an_edited_line_is_named),
 		T(a_shorter_journal_is_refused),
 		T(tiles_come_back),
+		T(what_no_checkpoint_covers_is_written_again),
 		T(a_lost_checkpoint_is_in_the_history),
 		T(each_call_fails_once),
 		T(each_write_fails_once),

@@ -193,6 +193,21 @@ begin_if_due(struct notary *n, uint64_t now)
 
 /* ---- batches ---- */
 
+/*
+ * A tile with the right content is durable only if a checkpoint was signed over
+ * it: one of an earlier life may stand there by name alone. Where nothing is
+ * signed it is good enough.
+ */
+static bool
+is_durable(const struct notary *n, const struct full_tile *t, const char *path)
+{
+	if (n->conf.key != NULL &&
+	    t->index >= (n->newest.c.size >> (8 * t->level)) / TILE_WIDTH)
+		return (false);
+	return (tilefile_same(n->conf.io, n->conf.dirfd, path, t->hash,
+	    sizeof(t->hash)));
+}
+
 /* Tiles that stand there already, as after a rebuild, are left alone. */
 static void
 add_full_tiles(struct notary *n, size_t most)
@@ -203,8 +218,7 @@ add_full_tiles(struct notary *n, size_t most)
 	for (n->taking = 0; n->taking < most; n->taking++) {
 		t = &n->queue[(n->qhead + n->taking) % QUEUE_MAX];
 		tile_path(path, t->level, t->index, TILE_WIDTH);
-		if (tilefile_same(n->conf.io, n->conf.dirfd, path, t->hash,
-			sizeof(t->hash)))
+		if (is_durable(n, t, path))
 			continue;
 		if (!tilefile_add(&n->files, path, t->hash, sizeof(t->hash),
 			TILE_MODE))
