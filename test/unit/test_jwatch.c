@@ -241,6 +241,27 @@ seen_by_a_commit(void **state)
 	assert_int_equal(x->visited, 7);
 }
 
+/* Readers never get the file that somebody put there. */
+static void
+not_to_the_readers(void **state)
+{
+	struct box *x = *state;
+	int fd;
+
+	assert_int_not_equal(fd = journal_segment_fd(x->j, 0), -1);
+	close(fd);
+	in_box(x, "cp " LIVE " b && mv b " LIVE);
+	assert_int_equal(journal_segment_fd(x->j, 0), -1);
+	assert_int_equal(errno, ESTALE);
+	assert_int_equal(journal_watch(x->j), -1);
+	assert_int_equal(journal_repair(x->j), 0);
+	assert_int_equal(journal_nsegments(x->j), 2);
+	assert_int_not_equal(fd = journal_segment_fd(x->j, 0), -1);
+	close(fd);
+	assert_int_not_equal(fd = journal_segment_fd(x->j, 1), -1);
+	close(fd);
+}
+
 /* What was done to the file while a rotation is due. */
 static void
 not_into_the_archive(void **state)
@@ -333,6 +354,7 @@ main(void)
 		T(touched),
 		T(an_empty_one),
 		T(seen_by_a_commit),
+		T(not_to_the_readers),
 		T(not_into_the_archive),
 		T(truncated),
 		T(emptied),

@@ -187,6 +187,8 @@ ask(struct archive *v)
 		return (v->ops->request(v->arg, v->segment, in, out));
 	if (in != -1)
 		(void)v->io->close(in);
+	if (out != -1)
+		(void)v->io->close(out);
 	return (-1);
 }
 

@@ -353,8 +353,17 @@ journal_archived(struct journal *j, uint64_t num, const char *name)
 int
 journal_segment_fd(const struct journal *j, size_t i)
 {
-	return (j->io->openat(j->dirfd, j->segs.v[i].name,
-	    O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0));
+	int fd = j->io->openat(j->dirfd, j->segs.v[i].name,
+	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+
+	/* Nobody shall sign what somebody else put in its place. */
+	if (fd != -1 && i + 1 == j->segs.n && j->fd != -1 &&
+	    !journal_is_live(j, fd)) {
+		(void)j->io->close(fd);
+		errno = ESTALE;
+		return (-1);
+	}
+	return (fd);
 }
 
 uint64_t

@@ -120,7 +120,8 @@ uint64_t journal_seq(const struct journal *);	    /* last durable; 0: none */
 uint64_t journal_committed(const struct journal *); /* of the last segment */
 size_t journal_nsegments(const struct journal *);
 const struct segment *journal_segment(const struct journal *, size_t i);
-/* A read-only fd, or -1. */
+/* A read-only fd, or -1 with errno; ESTALE: the live file was replaced, which
+ * journal_watch() is about to find. */
 int journal_segment_fd(const struct journal *, size_t i);
 /* The closed segment `num` is in the file `name` from now on, its text the
  * same. */
