@@ -107,6 +107,36 @@ def test_compression_can_be_switched_on_by_a_reload(make_ax):
 
 
 @pytest.mark.limit(180)
+def test_an_old_archive_is_put_away(make_ax):
+    """While all runs, after a backup: those who start anew do without it, and
+    those behind it are compressed."""
+    ax = make_ax(AUDIT_FILE_MAX_BYTES="1M", AUDIT_COMPRESS="no")
+    fill(ax, 3)
+
+    def covered():
+        return ax.metric("archillx_checkpoint_seq") >= \
+            ax.metric("archillx_journal_seq")
+
+    axlib.wait_until(covered, 20, "a checkpoint over all")
+    os.unlink(sorted(closed(ax))[0])
+    for role in ("notary", "store"):
+        os.kill(ax.procs()[role][0], signal.SIGKILL)
+    assert ax.invoke("file_ops", {"operation": "exists",
+                                  "path": ax.files}).status == 200
+    axlib.wait_until(covered, 20, "a checkpoint")
+    ax.wait_projected(30)
+    ax.write_conf(AUDIT_COMPRESS="yes")
+    assert ax.reload().returncode == 0
+    until_compressed(ax)
+    assert len(closed(ax)) == 2
+    # a line for each who reads, and one for the archiver
+    assert ax.log().count("is not there any more") <= 4
+    assert ax.metric("archillx_journal_archive_failures_total") == 0
+    ax.restart()
+    axlib.wait_until(covered, 20, "a checkpoint")
+
+
+@pytest.mark.limit(180)
 def test_killed_archivers_and_gates(make_ax):
     """Archiver and audit killed while it works: never a segment less."""
     ax = make_ax(AUDIT_FILE_MAX_BYTES="8M", AUDIT_COMPRESS="no",

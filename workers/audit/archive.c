@@ -192,6 +192,15 @@ ask(struct archive *v)
 	return (-1);
 }
 
+/* An operator has put it away: those behind it must not wait for it. */
+static void
+pass_over(struct archive *v)
+{
+	log_info("archive: %s is not there any more", v->plain);
+	journal_archived(v->journal, v->segment, v->zst);
+	let_go(v);
+}
+
 static void
 begin(struct archive *v, const struct segment *s)
 {
@@ -205,7 +214,9 @@ begin(struct archive *v, const struct segment *s)
 	v->segment = s->num;
 	v->size = s->committed;
 	v->asked = ax_mono_us();
-	if (open_files(v) == -1)
+	if (open_files(v) == -1 && v->in == -1 && errno == ENOENT)
+		pass_over(v);
+	else if (v->in == -1 || v->out == -1)
 		give_up(v, "open", strerror(errno));
 	else if (ask(v) == -1)
 		give_up(v, "asking for it", strerror(errno));

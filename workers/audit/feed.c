@@ -3,6 +3,8 @@
  * Tells the store and the notary what of the journal is durable. Must never
  * tell of a byte beyond `committed`, and never wait for either.
  */
+#include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -33,10 +35,8 @@ send_descriptor(struct feed *f, size_t i)
 	struct buf b = BUF_INITIALIZER;
 	int fd, r;
 
-	if ((fd = journal_segment_fd(f->journal, i)) == -1) {
-		log_warn("feed: %s", s->name);
+	if ((fd = journal_segment_fd(f->journal, i)) == -1)
 		return (-1);
-	}
 	mw_u64(&b, s->num);
 	mw_u64(&b, s->first_seq);
 	mw_str(&b, s->name);
@@ -45,14 +45,23 @@ send_descriptor(struct feed *f, size_t i)
 	return (r);
 }
 
+/* A closed one that an operator has put away is passed over: who reads sees the
+ * gap, and need not come to it. */
 static int
 send_segment(struct feed *f, size_t i)
 {
+	const struct segment *s = journal_segment(f->journal, i);
+	bool closed = i + 1 < journal_nsegments(f->journal);
 	int r = send_descriptor(f, i);
 
-	if (r == 0 && i + 1 < journal_nsegments(f->journal))
-		r = tell(f, journal_segment(f->journal, i),
-		    journal_segment(f->journal, i + 1)->first_seq);
+	if (r == -1 && errno == ENOENT && closed) {
+		log_info("feed: %s is not there any more", s->name);
+		return (0);
+	}
+	if (r == -1)
+		log_warn("feed: %s", s->name);
+	if (r == 0 && closed)
+		r = tell(f, s, journal_segment(f->journal, i + 1)->first_seq);
 	return (r);
 }
 
