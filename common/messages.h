@@ -11,7 +11,7 @@
  * the order of mw_*()), and in messages.c one row of rules. Messages are
  * intents, never mechanisms. AX_PROTO is raised with every change here.
  */
-#define AX_PROTO 2
+#define AX_PROTO 3
 
 enum msg_type {
 	MSG_NONE,
