@@ -83,14 +83,13 @@ notary_end(struct notary *n)
 		n->state = NOTARY_WAIT;
 }
 
-/* The next size at which something may have to be done before going on. */
-static void
-set_stop(struct notary *n)
+void
+notary_set_stop(struct notary *n)
 {
 	uint64_t at = UINT64_MAX, size = notary_size(n);
 	size_t i;
 
-	if (n->rebuild_to >= size)
+	if (n->rebuild_to > 0 && n->rebuild_to >= size)
 		at = n->rebuild_to;
 	for (i = 0; i < n->nsegs; i++)
 		if (n->segs[i].first_seq > size && n->segs[i].first_seq <= at)
@@ -127,7 +126,7 @@ notary_segment(struct notary *n, uint64_t num, uint64_t first_seq, bool live,
 		return (-1);
 	if (n->nsegs > 0 && n->segs[n->nsegs - 1].num == num)
 		n->live = live;
-	set_stop(n);
+	notary_set_stop(n);
 	n->more = true;
 	return (0);
 }
@@ -162,7 +161,7 @@ notary_place(struct notary *n, const struct nsegment *s)
 	reader_seek(n->reader, s->num, 0, s->first_seq);
 	n->reading = s->num;
 	n->more = true;
-	set_stop(n);
+	notary_set_stop(n);
 }
 
 /* The first line of another segment: is it the one that is due? */
@@ -218,7 +217,7 @@ pump(struct notary *n)
 				notary_works(n);
 			keeper_append(&n->keeper, leaf, ncut_take, n);
 			if (n->stop_at == UINT64_MAX)
-				set_stop(n);
+				notary_set_stop(n);
 			break;
 		case 0:
 			n->more = false;

@@ -112,6 +112,9 @@ void notary_works(struct notary *);
 int notary_line(struct notary *, uint8_t leaf[MERKLE_HASH]);
 /* The segment that holds line seq, or NULL. */
 const struct nsegment *notary_segment_of(const struct notary *, uint64_t seq);
+/* Looks for the next size at which something may have to be done before going
+ * on: from the tree as it is. */
+void notary_set_stop(struct notary *);
 /* From the line behind the keeper's tree on. */
 void notary_place(struct notary *, const struct nsegment *);
 

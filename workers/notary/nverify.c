@@ -28,6 +28,7 @@ begin_follow(struct notary *n)
 	n->covered = n->newest.c.size;
 	metric_set(n->slot, MG_CHECKPOINT_SEQ, n->covered);
 	metric_set(n->slot, MG_CHECKPOINT_AT, n->newest.at);
+	notary_set_stop(n);
 	notary_works(n);
 }
 
@@ -69,6 +70,8 @@ open_log(struct notary *n)
 	/* What an earlier life renamed may not be durable yet. */
 	if (tilefile_sweep(n->conf.io, n->conf.dirfd) == -1 ||
 	    jio_sync_dir(n->conf.io, n->conf.dirfd, ".") == -1 ||
+	    (jio_sync_dir(n->conf.io, n->conf.dirfd, LOG_CHECKPOINTS) == -1 &&
+		errno != ENOENT) ||
 	    history_load(&n->history, n->conf.io, n->conf.dirfd) == -1) {
 		notary_failed(n, "log folder");
 		return (false);

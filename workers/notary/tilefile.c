@@ -24,8 +24,6 @@ tilefile_init(struct tilefile *t, const struct jio *io, int dirfd)
 	memset(t, 0, sizeof(*t));
 	t->io = io;
 	t->dirfd = dirfd;
-	/* An earlier life may have made folders and not have synced them. */
-	t->deep = true;
 }
 
 static void
@@ -134,6 +132,8 @@ step_rename(struct tilefile *t, unsigned i)
 {
 	char tmp[TILE_PATH_MAX], dir[TILE_PATH_MAX];
 
+	parent_of(t->v[i].path, dir);
+	note_folder(t, dir);
 	tmp_name(tmp, i);
 	t->what = "rename";
 	if (t->io->renameat2(t->dirfd, tmp, t->dirfd, t->v[i].path, 0) == -1) {
@@ -145,26 +145,39 @@ step_rename(struct tilefile *t, unsigned i)
 			0) == -1)
 			return (-1);
 	}
-	parent_of(t->v[i].path, dir);
-	note_folder(t, dir);
 	return (0);
+}
+
+/* An earlier life may have made a folder and not have synced those above. */
+static bool
+is_known(const struct tilefile *t, const char *dir)
+{
+	unsigned i;
+
+	for (i = 0; i < TILEFILE_KNOWN; i++)
+		if (strcmp(t->known[i], dir) == 0)
+			return (true);
+	return (false);
 }
 
 static int
 step_folder(struct tilefile *t, unsigned i)
 {
 	char dir[TILE_PATH_MAX], up[TILE_PATH_MAX];
-	bool more = true;
+	bool deep = t->deep || !is_known(t, t->dir[i]), more = true;
 
 	t->what = "fsync of a folder";
 	(void)ax_strlcpy(dir, t->dir[i], sizeof(dir));
 	do {
 		if (jio_sync_dir(t->io, t->dirfd, dir) == -1)
 			return (-1);
-		more = t->deep && strcmp(dir, ".") != 0;
+		more = deep && strcmp(dir, ".") != 0;
 		parent_of(dir, up);
 		memcpy(dir, up, sizeof(dir));
 	} while (more);
+	if (!is_known(t, t->dir[i]))
+		memcpy(t->known[t->nknown++ % TILEFILE_KNOWN], t->dir[i],
+		    sizeof(t->known[0]));
 	return (0);
 }
 

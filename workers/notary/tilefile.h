@@ -18,8 +18,9 @@
  * Every step blocks for the disk once at most, so that the caller can look
  * after other things in between.
  */
-#define TILEFILE_TMP ".tmp"
-#define TILEFILE_MAX 64 /* in one batch */
+#define TILEFILE_TMP   ".tmp"
+#define TILEFILE_MAX   64 /* in one batch */
+#define TILEFILE_KNOWN 16 /* two folders for each level */
 
 enum tilefile_phase { TF_WRITE, TF_SYNC, TF_RENAME, TF_FOLDERS };
 
@@ -37,7 +38,10 @@ struct tilefile {
 	} v[TILEFILE_MAX];
 	char dir[TILEFILE_MAX][TILE_PATH_MAX]; /* to sync */
 	unsigned ndirs;
-	bool deep;	  /* folders may be new: sync those above, too */
+	bool deep; /* folders were made: sync those above, too */
+	/* Of these, all above was synced in this life; a ring. */
+	char known[TILEFILE_KNOWN][TILE_PATH_MAX];
+	unsigned nknown;
 	const char *what; /* the step that failed, for the log */
 };
 
