@@ -10,9 +10,11 @@
 
 #include "common/log.h"
 #include "common/msg.h"
+#include "common/util.h"
 #include "workers/audit/feed.h"
 
-#define BURST 32 /* descriptors in one push */
+#define BURST	 32	 /* descriptors in one push */
+#define MARK_GAP 1000000 /* us between two answers */
 
 static int
 tell(struct feed *f, const struct segment *s, uint64_t next_seq)
@@ -78,6 +80,30 @@ feed_again(struct feed *f, uint64_t segment)
 	}
 }
 
+/* ---- the mark ---- */
+
+static void
+judge_mark(struct feed *f)
+{
+	uint8_t ours[32], agrees = f->mark.seq == 0;
+
+	if (!f->mark.held || f->journal == NULL || f->peer == NULL ||
+	    ax_mono_us() < f->mark.not_before)
+		return;
+	f->mark.held = 0;
+	f->mark.not_before = ax_mono_us() + MARK_GAP;
+	if (f->mark.seq != 0 &&
+	    journal_leaf_at(f->journal, f->mark.seq, ours) == 0)
+		agrees = memcmp(ours, f->mark.leaf, sizeof(ours)) == 0;
+	if (!agrees)
+		log_warnx("feed: the store's line %llu is not ours: it will "
+			  "be rebuilt",
+		    (unsigned long long)f->mark.seq);
+	(void)ipc_send(f->peer, MSG_MARK_VERDICT, f->mark.id, &agrees, 1);
+}
+
+/* ---- the feed ---- */
+
 void
 feed_push(struct feed *f)
 {
@@ -85,6 +111,7 @@ feed_push(struct feed *f)
 	unsigned n = 0;
 	size_t all;
 
+	judge_mark(f);
 	if (f->journal == NULL || f->peer == NULL ||
 	    journal_state(f->journal) != JOURNAL_OK)
 		return;
@@ -107,38 +134,19 @@ feed_push(struct feed *f)
 		f->told = last->committed;
 }
 
-/* ---- the mark ---- */
-
-static void
-judge_mark(struct feed *f)
-{
-	uint8_t ours[32], agrees = f->mark.seq == 0;
-
-	f->mark.held = 0;
-	if (f->mark.seq != 0 &&
-	    journal_leaf_at(f->journal, f->mark.seq, ours) == 0)
-		agrees = memcmp(ours, f->mark.leaf, sizeof(ours)) == 0;
-	if (!agrees)
-		log_warnx("feed: the store's line %llu is not ours: it will "
-			  "be rebuilt",
-		    (unsigned long long)f->mark.seq);
-	(void)ipc_send(f->peer, MSG_MARK_VERDICT, f->mark.id, &agrees, 1);
-}
-
 void
 feed_mark(struct feed *f, uint64_t id, uint64_t seq, const uint8_t *leaf,
     size_t leaf_len)
 {
 	if (f->peer == NULL)
 		return;
-	memset(&f->mark, 0, sizeof(f->mark));
+	memset(f->mark.leaf, 0, sizeof(f->mark.leaf));
 	f->mark.id = id;
 	f->mark.seq = seq;
 	if (leaf_len == sizeof(f->mark.leaf))
 		memcpy(f->mark.leaf, leaf, leaf_len);
 	f->mark.held = 1;
-	if (f->journal != NULL)
-		judge_mark(f);
+	judge_mark(f);
 }
 
 /* ---- both ends ---- */
@@ -147,8 +155,6 @@ void
 feed_start(struct feed *f, struct journal *j)
 {
 	f->journal = j;
-	if (f->peer != NULL && f->mark.held)
-		judge_mark(f);
 	feed_push(f);
 }
 

@@ -21,7 +21,8 @@ struct feed {
 	struct {
 		uint64_t id, seq;
 		uint8_t leaf[32];
-		int held; /* came before there was a journal */
+		int held;	     /* not answered yet */
+		uint64_t not_before; /* CLOCK_MONOTONIC us */
 	} mark;
 };
 
@@ -34,7 +35,8 @@ void feed_push(struct feed *);
  * open gets the new one, so that the old one's space is free. */
 void feed_again(struct feed *, uint64_t segment);
 /* The store's mark: answers whether our line of that seq is the same, once
- * there is a journal to ask. */
+ * there is a journal to ask. Reads a segment for that, so it does it once a
+ * second at most, however often it is asked: the newest question counts. */
 void feed_mark(struct feed *, uint64_t id, uint64_t seq, const uint8_t *leaf,
     size_t leaf_len);
 
