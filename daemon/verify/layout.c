@@ -73,6 +73,15 @@ layout_read(int dirfd, const char *path, size_t max, size_t *len)
 	return (b);
 }
 
+/* The name goes to a terminal; whoever made the folder chose it. */
+static bool
+printable(const char *s)
+{
+	while (*s > ' ' && *s < 0x7f)
+		s++;
+	return (*s == '\0');
+}
+
 /* "security_audit.00000007.20260101T000000Z.jsonl[.zst]" */
 static int
 parse_name(const char *base, struct layout_segment *s)
@@ -82,7 +91,7 @@ parse_name(const char *base, struct layout_segment *s)
 	char digits[24];
 	int64_t num;
 
-	if (strncmp(base, head, sizeof(head) - 1) != 0)
+	if (strncmp(base, head, sizeof(head) - 1) != 0 || !printable(base))
 		return (-1);
 	if ((q = strchr(p, '.')) == NULL || q - p < 8 || q - p > 18)
 		return (-1);

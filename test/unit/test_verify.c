@@ -626,6 +626,34 @@ archives_put_away(void **state)
 	assert_int_equal(find(VK_CUT_HEAD)->seq, 51);
 }
 
+/* What is printed is no way to a terminal's control sequences. */
+static void
+names_are_printable(void **state)
+{
+	struct made m = small();
+	char cmd[400];
+	size_t i, k;
+
+	fresh(&m);
+	(void)snprintf(cmd, sizeof(cmd),
+	    "cd %s/archive && mv *.00000001.*.jsonl "
+	    "\"$(printf 'security_audit.00000001.\\033[2J00101T0000.jsonl')\"",
+	    dir);
+	assert_int_equal(system(cmd), 0);
+	assert_int_equal(verify(), VERIFY_DAMAGED);
+	assert_int_equal(find(VK_CUT_HEAD)->last, 100);
+	for (i = 0; i < rep.nfindings; i++)
+		for (k = 0; rep.findings[i].file[k] != '\0'; k++)
+			assert_true(rep.findings[i].file[k] >= ' ');
+	/* printable ones may be as they like */
+	(void)snprintf(cmd, sizeof(cmd),
+	    "cd %s/archive && mv *.00000001.*.jsonl "
+	    "security_audit.00000001.at-noon_tomorrow.jsonl",
+	    dir);
+	assert_int_equal(system(cmd), 0);
+	assert_well();
+}
+
 static void
 archive_damaged(void **state)
 {
@@ -988,6 +1016,7 @@ main(void)
 		cmocka_unit_test(signed_by_another),
 		cmocka_unit_test(nothing_to_verify_against),
 		cmocka_unit_test(archives_put_away),
+		cmocka_unit_test(names_are_printable),
 		cmocka_unit_test(archive_damaged),
 		cmocka_unit_test(tile_damaged),
 		cmocka_unit_test(line_and_tile),
