@@ -443,8 +443,8 @@ other_histories(struct proof *p)
 }
 
 /*
- * The newest root was not met, and lines were not named: between the last
- * root that was met and the first that was not.
+ * A signed root was not met, and lines were not named: between the last root
+ * that was met and the first that was not.
  */
 static void
 narrow(struct proof *p)
@@ -454,7 +454,7 @@ narrow(struct proof *p)
 	if (p->nagainst > 0 && p->against[0].size < to)
 		to = p->against[0].size;
 	lines_are_wrong(p, p->proven + 1, to);
-	if (to < p->r->newest.size)
+	if (to < p->r->newest.size && p->newest == 0)
 		verify_note(p->r,
 		    "lines %" PRIu64 " to %" PRIu64
 		    ": nothing is known of them, because "
@@ -488,7 +488,7 @@ proof_end(struct proof *p)
 	older_partials(p);
 	if (p->newest == 1)
 		other_histories(p);
-	else if (p->newest == 0)
+	else if (p->newest == 0 || p->nagainst > 0)
 		narrow(p);
 	return (0);
 }

@@ -4,6 +4,9 @@
  * every record, with the exact record, file and byte; clean logs of awkward
  * sizes; and that no change below the checkpoint is ever called well.
  */
+#include <sys/stat.h>
+
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -752,6 +755,37 @@ line_and_tile(void **state)
 	store_lines();
 }
 
+/* Other lines, fewer, with tiles that fit them: the history knows better. */
+static void
+forged_and_cut(void **state)
+{
+	struct made m = small(), other = m;
+	char older[128];
+	unsigned tiles;
+
+	other.lines = 200;
+	other.above = other.history = 0;
+	other.salt = 1;
+	for (tiles = 0; tiles < 2; tiles++) {
+		other.no_tiles = tiles == 0;
+		fresh(&other);
+		(void)snprintf(older, sizeof(older), "%s/log/checkpoint", dir);
+		made_checkpoint(&m, N, older);
+		(void)snprintf(older, sizeof(older), "%s/log/checkpoints", dir);
+		assert_true(mkdir(older, 0700) == 0 || errno == EEXIST);
+		(void)snprintf(older, sizeof(older), "%s/log/checkpoints/%020d",
+		    dir, 40);
+		made_checkpoint(&m, 40, older);
+		assert_int_equal(verify(), VERIFY_DAMAGED);
+		assert_int_equal(rep.integrity, VV_DAMAGED);
+		assert_int_equal(rep.verified, 0);
+		assert_int_equal(find(VK_EDITED)->seq, 1);
+		assert_int_equal(find(VK_EDITED)->last, 40);
+		assert_int_equal(find(VK_CUT_TAIL)->seq, 201);
+		assert_int_equal(find(VK_CUT_TAIL)->last, N);
+	}
+}
+
 static void
 checkpoint_edited(void **state)
 {
@@ -1020,6 +1054,7 @@ main(void)
 		cmocka_unit_test(archive_damaged),
 		cmocka_unit_test(tile_damaged),
 		cmocka_unit_test(line_and_tile),
+		cmocka_unit_test(forged_and_cut),
 		cmocka_unit_test(checkpoint_edited),
 		cmocka_unit_test(no_tiles_narrows),
 		cmocka_unit_test(exported),
