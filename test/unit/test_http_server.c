@@ -154,6 +154,8 @@ serve(int listener)
 	if (set == NULL || auth == NULL ||
 	    settings_set(set, SET_HTTP_MAX_BODY, "1M", "", err, sizeof(err)) ==
 		-1 ||
+	    settings_set(set, SET_HTTP_BODY_TIMEOUT, "600", "", err,
+		sizeof(err)) == -1 ||
 	    (ctx.base = event_base_new()) == NULL)
 		abort();
 	add_key(auth);
@@ -209,7 +211,7 @@ stop(void **state)
 static int
 dial(void)
 {
-	struct timeval tv = { 20, 0 };
+	struct timeval tv = { 120, 0 };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	assert_int_not_equal(fd, -1);
@@ -410,7 +412,7 @@ wait_empty(void)
 {
 	unsigned v[3], i;
 
-	for (i = 0; i < 2000; i++) {
+	for (i = 0; i < 20000; i++) {
 		stats(v);
 		if (v[0] == 0 && v[2] == 1)
 			return;
@@ -472,6 +474,22 @@ test_gone_is_told(void **state)
 	assert_in_range(after[1] - before[1], 10, 20);
 }
 
+/*
+ * Was it refused? The server reads on for a while after its answer and then
+ * resets the connection, which takes the answer with it on a slow machine.
+ */
+static bool
+is_refused(int fd)
+{
+	static const char want[] = "HTTP/1.1 503";
+	char start[sizeof(want) - 1];
+	ssize_t n = recv(fd, start, sizeof(start), MSG_PEEK | MSG_DONTWAIT);
+
+	if (n > 0)
+		assert_memory_equal(start, want, (size_t)n);
+	return (n != -1 || (errno != EAGAIN && errno != EINTR));
+}
+
 /* Bodies that never end: bounded together, and given back. */
 static void
 test_memory_is_bounded(void **state)
@@ -479,7 +497,7 @@ test_memory_is_bounded(void **state)
 	static char part[900000];
 	struct script s = { .n = 0 };
 	struct buf body = BUF_INITIALIZER;
-	char start[12];
+	bool over[100] = { false };
 	int fd[100];
 	unsigned i, tries, refused = 0;
 
@@ -494,14 +512,14 @@ test_memory_is_bounded(void **state)
 		(void)send(fd[i], s.out.d, s.out.len, MSG_NOSIGNAL);
 	}
 	/* Each needs more than 1 MiB in the end: 64 cannot have it. */
-	for (tries = 0; tries < 2000 && refused < AX_NELEM(fd) - 64; tries++) {
+	for (tries = 0; tries < 20000 && refused < AX_NELEM(fd) - 64; tries++) {
 		(void)poll(NULL, 0, 5);
-		for (i = refused = 0; i < AX_NELEM(fd); i++)
-			refused += recv(fd[i], start, sizeof(start),
-				       MSG_PEEK | MSG_DONTWAIT) > 0;
+		for (i = refused = 0; i < AX_NELEM(fd); i++) {
+			over[i] = over[i] || is_refused(fd[i]);
+			refused += over[i];
+		}
 	}
 	assert_in_range(refused, AX_NELEM(fd) - 64, AX_NELEM(fd) - 20);
-	assert_memory_equal(start, "HTTP/1.1 503", sizeof(start));
 	for (i = 0; i < AX_NELEM(fd); i++)
 		close(fd[i]);
 	wait_empty();

@@ -702,7 +702,7 @@ recovers_by_itself(void **state)
 	assert_true(x->slot.counter[MC_CHECKPOINT_FAILURES] > 0);
 	check_all(x, 20);
 	faults("");
-	while (x->covered < 25 && slept < 5000000) {
+	while (x->covered < 25 && slept < 60000000) {
 		wait = notary_step(x->n);
 		if (wait > 0 && wait != UINT64_MAX) {
 			usleep((useconds_t)wait);
