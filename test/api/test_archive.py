@@ -117,13 +117,13 @@ def test_an_old_archive_is_put_away(make_ax):
         return ax.metric("archillx_checkpoint_seq") >= \
             ax.metric("archillx_journal_seq")
 
-    axlib.wait_until(covered, 20, "a checkpoint over all")
+    axlib.wait_until(covered, 30, "a checkpoint over all")
     os.unlink(sorted(closed(ax))[0])
     for role in ("notary", "store"):
         os.kill(ax.procs()[role][0], signal.SIGKILL)
     assert ax.invoke("file_ops", {"operation": "exists",
                                   "path": ax.files}).status == 200
-    axlib.wait_until(covered, 20, "a checkpoint")
+    axlib.wait_until(covered, 30, "a checkpoint")
     ax.wait_projected(30)
     ax.write_conf(AUDIT_COMPRESS="yes")
     assert ax.reload().returncode == 0
@@ -133,7 +133,7 @@ def test_an_old_archive_is_put_away(make_ax):
     assert ax.log().count("is not there any more") <= 4
     assert ax.metric("archillx_journal_archive_failures_total") == 0
     ax.restart()
-    axlib.wait_until(covered, 20, "a checkpoint")
+    axlib.wait_until(covered, 30, "a checkpoint")
 
 
 @pytest.mark.limit(180)

@@ -45,10 +45,11 @@ def test_noticed_and_survived(make_ax, act, found):
     act(live(ax))
     t = time.monotonic()
     axlib.wait_until(lambda: os.path.exists(live(ax)) and any(
-        r["action"] == "journal_replaced" for r in ax.journal()), 5,
+        r["action"] == "journal_replaced" for r in ax.journal()), 30,
         "the event")
-    assert time.monotonic() - t < 1.0 * axlib.SLOW
-    axlib.wait_until(lambda: invoke(ax).status == 200, 5, "the gate")
+    # Within a second, and the time that a busy machine takes to show it.
+    assert time.monotonic() - t < 4 * axlib.SLOW
+    axlib.wait_until(lambda: invoke(ax).status == 200, 30, "the gate")
     rows = ax.journal()
     assert [r["seq"] for r in rows] == list(range(1, len(rows) + 1))
     assert rows[:len(before)] == before

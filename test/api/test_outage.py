@@ -81,7 +81,7 @@ def test_deleted_under_load(make_ax):
     before = compare(ax)
     with Load(ax, 2) as load:
         remove_db(ax)
-        wait_until(lambda: audit_status(ax) == 503, 10, "reads to fail")
+        wait_until(lambda: audit_status(ax) == 503, 30, "reads to fail")
         assert ready_status(ax) == 503
         more(load, 50)
         assert audit_status(ax) == 503  # nothing made it by itself
@@ -115,7 +115,7 @@ def test_replaced_by_an_older_copy(make_ax):
             if os.path.exists(db_path(ax) + suffix):
                 os.unlink(db_path(ax) + suffix)
         os.rename(copy, db_path(ax))
-        wait_until(lambda: "was replaced" in ax.log(), 10, "it to be noticed")
+        wait_until(lambda: "was replaced" in ax.log(), 30, "it to be noticed")
         more(load)
     compare(ax)
     r = ax.get("/v1/audit?limit=10&cursor=" + page["next_cursor"],
@@ -141,9 +141,9 @@ def test_not_to_be_written(make_ax):
     with Load(ax, 2) as load:
         # what it has open stays open: only a new one finds out
         os.kill(store_pid(ax), signal.SIGKILL)
-        wait_until(lambda: ready_status(ax) == 503, 20, "degraded")
+        wait_until(lambda: ready_status(ax) == 503, 30, "degraded")
         more(load, 50)
-        wait_until(lambda: ready_status(ax) == 503, 20, "still degraded")
+        wait_until(lambda: ready_status(ax) == 503, 30, "still degraded")
         for p in paths:
             if os.path.exists(p):
                 os.chmod(p, modes[p])

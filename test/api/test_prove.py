@@ -18,7 +18,7 @@ def act(ax, n=1):
     for _ in range(n):
         assert ax.invoke("text_stats", {"text": "a"}).status == 200
     seq = ax.journal()[-1]["seq"]
-    wait_until(lambda: covered(ax) >= seq, 10, "the checkpoint")
+    wait_until(lambda: covered(ax) >= seq, 30, "the checkpoint")
     return seq
 
 
@@ -47,7 +47,7 @@ def test_every_record(ax):
         assert r.returncode == 0, r.stderr
         act(ax, 2)
     wait_until(lambda: len([f for f in ax.journal_files()
-                            if f.endswith(".zst")]) >= 2, 20, "compression")
+                            if f.endswith(".zst")]) >= 2, 30, "compression")
     rows = ax.journal()
     size = covered(ax)
     assert size >= len(rows)

@@ -151,7 +151,7 @@ def test_folder(make_ax):
     d = os.path.join(ax.base, "sink")
     for _ in range(2):
         seq = act(ax)
-        wait_until(lambda: newest(d + "/checkpoint") >= seq, 10, "the sink")
+        wait_until(lambda: newest(d + "/checkpoint") >= seq, 30, "the sink")
     assert sent(ax) >= 2
     assert ax.metric("archillx_checkpoint_sink_ok") == 1
     assert ax.log().count("takes the checkpoints") == 1
@@ -185,7 +185,7 @@ def test_command(make_ax):
     ax = make(make_ax, value)
     out = os.path.join(ax.base, "out")
     seq = act(ax)
-    wait_until(lambda: newest(out + "/note") >= seq, 10, "the command")
+    wait_until(lambda: newest(out + "/note") >= seq, 30, "the command")
     told = open(out + "/told").read()
     assert "args: two words" in told
     assert "\n/\n" in told
@@ -212,7 +212,7 @@ def test_failing_command(make_ax):
     out = os.path.join(ax.base, "out")
     act(ax)
     wait_until(lambda: ax.metric("archillx_checkpoint_sink_failures_total")
-               >= 2, 15, "two failures")
+               >= 2, 30, "two failures")
     assert ax.metric("archillx_checkpoint_sink_ok") == 0
     assert ax.log().count("did not take a checkpoint") == 1
     assert "HAS NOT TAKEN A CHECKPOINT" in ax.ctl("status").stdout
@@ -220,12 +220,12 @@ def test_failing_command(make_ax):
     seq = act(ax)
     open(out + "/good", "w").close()
     wait_until(lambda: newest(out + "/note") >= seq, 30, "the newest")
-    wait_until(lambda: ax.metric("archillx_checkpoint_sink_ok") == 1, 5)
+    wait_until(lambda: ax.metric("archillx_checkpoint_sink_ok") == 1, 30)
     assert ax.log().count("takes the checkpoints") == 1
     # good again, and bad again: each change is said once
     os.unlink(out + "/good")
     act(ax)
-    wait_until(lambda: ax.log().count("did not take a checkpoint") == 2, 15)
+    wait_until(lambda: ax.log().count("did not take a checkpoint") == 2, 30)
 
 
 @pytest.mark.limit(150)
@@ -242,7 +242,7 @@ def test_hanging_command(make_ax):
     ax = make(make_ax, value)
     out = os.path.join(ax.base, "out")
     act(ax)
-    wait_until(lambda: os.path.exists(out + "/pid"), 10, "the command")
+    wait_until(lambda: os.path.exists(out + "/pid"), 30, "the command")
     child = int(open(out + "/pid").read())
     t0 = time.monotonic()
     for _ in range(20):
@@ -250,7 +250,7 @@ def test_hanging_command(make_ax):
         act(ax)
         assert ax.get("/v1/live").status == 200
         assert ax.ctl("status").returncode == 0
-        assert time.monotonic() - t < 5 * axlib.SLOW
+        assert time.monotonic() - t < 15 * axlib.SLOW
     assert ax.reload().returncode == 0
     sleeping = [p for p in axlib.children(ax.pid)
                 if not axlib.exe_name(p).startswith("archillx")]
@@ -258,8 +258,8 @@ def test_hanging_command(make_ax):
     open(out + "/good", "w").close()
     wait_until(lambda: "has not taken a checkpoint for" in ax.log(), 45)
     assert time.monotonic() - t0 > 20
-    wait_until(lambda: not axlib.alive(child), 10, "its child to be killed")
-    wait_until(lambda: newest(out + "/note") >= ax.journal()[-1]["seq"], 20,
+    wait_until(lambda: not axlib.alive(child), 30, "its child to be killed")
+    wait_until(lambda: newest(out + "/note") >= ax.journal()[-1]["seq"], 30,
                "the newest")
     assert ax.metric("archillx_worker_restarts_total") == 0
 
@@ -270,7 +270,7 @@ def test_hanging_at_the_end(make_ax):
     act(ax)
     t = time.monotonic()
     assert ax.stop() == 0
-    assert time.monotonic() - t < 15 * axlib.SLOW
+    assert time.monotonic() - t < 30 * axlib.SLOW
     assert "has not taken the last checkpoint" in ax.log()
 
 
@@ -279,12 +279,12 @@ def test_asked_to_stop_again(make_ax):
     ax = make(make_ax, lambda ax: "/bin/sleep 1000", DRAIN_TIMEOUT=60)
     act(ax)
     os.kill(ax.pid, signal.SIGTERM)
-    wait_until(lambda: list(ax.procs()) == ["parent"], 15,
+    wait_until(lambda: list(ax.procs()) == ["parent"], 30,
                "the workers to end")
     t = time.monotonic()
     os.kill(ax.pid, signal.SIGTERM)
     ax.wait_exit(40)
-    assert time.monotonic() - t < 3 * axlib.SLOW
+    assert time.monotonic() - t < 8 * axlib.SLOW
     assert "has not taken the last checkpoint" in ax.log()
 
 
@@ -292,28 +292,28 @@ def test_reload(make_ax):
     ax = make(make_ax, lambda ax: folder(ax, "one"))
     one, two = os.path.join(ax.base, "one"), folder(ax, "two")
     seq = act(ax)
-    wait_until(lambda: newest(one + "/checkpoint") >= seq, 10)
+    wait_until(lambda: newest(one + "/checkpoint") >= seq, 30)
     # a new one gets the newest at once, without news
     ax.write_conf(CHECKPOINT_SINK=two)
     r = ax.reload()
     assert r.returncode == 0 and "CHECKPOINT_SINK" in r.stdout, r.stderr
-    wait_until(lambda: newest(two + "/checkpoint") >= seq, 10)
+    wait_until(lambda: newest(two + "/checkpoint") >= seq, 30)
     # none
     ax.write_conf(CHECKPOINT_SINK="")
     assert ax.reload().returncode == 0
     n, seq = sent(ax), act(ax)
-    wait_until(lambda: newest(ax.evidence + "/checkpoint") >= seq, 10)
+    wait_until(lambda: newest(ax.evidence + "/checkpoint") >= seq, 30)
     assert sent(ax) == n and newest(two + "/checkpoint") < seq
     # from one that hangs to one that does not, at once
     ax.write_conf(CHECKPOINT_SINK="/bin/sleep 1000")
     assert ax.reload().returncode == 0
     wait_until(lambda: any(axlib.exe_name(p) == "sleep"
-                           for p in axlib.children(ax.pid)), 10)
+                           for p in axlib.children(ax.pid)), 30)
     ax.write_conf(CHECKPOINT_SINK=two)
     assert ax.reload().returncode == 0
-    wait_until(lambda: newest(two + "/checkpoint") >= seq, 10)
-    assert not any(axlib.exe_name(p) == "sleep"
-                   for p in axlib.children(ax.pid))
+    wait_until(lambda: newest(two + "/checkpoint") >= seq, 15)
+    wait_until(lambda: not any(axlib.exe_name(p) == "sleep"
+                               for p in axlib.children(ax.pid)), 15)
 
 
 @pytest.mark.parametrize("value", [
@@ -352,7 +352,7 @@ def test_folder_of_another(make_ax):
 
     ax = make(make_ax, value)
     act(ax)
-    wait_until(lambda: "did not take a checkpoint" in ax.log(), 10)
+    wait_until(lambda: "did not take a checkpoint" in ax.log(), 30)
     assert "Permission denied" in ax.log()
     assert stat.S_IMODE(os.stat(ax.base + "/roots").st_mode) == 0o755
     assert os.listdir(ax.base + "/roots") == []
@@ -382,7 +382,7 @@ def test_out_of_reach(make_ax):
     ax = make(make_ax, value)
     act(ax)
     told = os.path.join(ax.base, "out", "told")
-    wait_until(lambda: os.path.exists(told), 10, "the command")
+    wait_until(lambda: os.path.exists(told), 30, "the command")
     lines = open(told).read().splitlines()
     assert any(x.startswith("seen /proc/%d" % ax.procs()["notary"][0])
                for x in lines)

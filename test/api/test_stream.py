@@ -140,7 +140,7 @@ def test_too_many(many):
     assert many.get("/v1/audit", token=many.api_key).status == 200
     for s in open_ones:
         s.close()
-    wait_until(lambda: open_streams(many) == 0, 10, "the streams to end")
+    wait_until(lambda: open_streams(many) == 0, 30, "the streams to end")
     assert many.get("/v1/audit/export",
                     token=many.admin_token).status == 200
 
@@ -239,7 +239,7 @@ def test_follow_across_deaths(make_ax):
     for role in ("store", "audit", "http", "store", "http"):
         pid = ax.procs()[role][0]
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: ax.procs().get(role, [pid])[0] != pid, 20,
+        wait_until(lambda: ax.procs().get(role, [pid])[0] != pid, 30,
                    "a new " + role)
         act(ax, 3)
     ax.wait_ready()
@@ -263,7 +263,7 @@ def test_follow_store_stopped(make_ax):
         assert next(events)[1] == "audit"
         pid = ax.procs()["store"][0]
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: ax.procs().get("store", [pid])[0] != pid, 20,
+        wait_until(lambda: ax.procs().get("store", [pid])[0] != pid, 30,
                    "a new store")
         act(ax)
         last = journal_seqs(ax)[-1]
@@ -331,10 +331,10 @@ def test_reader_that_stops(big):
     with small(big, "/v1/audit/export?limit=all") as s:
         assert s.status == 200
         wait_until(lambda: big.metric("archillx_http_streams_cut_total")
-                   == cut + 1, 20, "the stream to be closed")
+                   == cut + 1, 30, "the stream to be closed")
         with pytest.raises((http.client.IncompleteRead, ConnectionError)):
             s.read()
-    assert open_streams(big) == 0
+    wait_until(lambda: open_streams(big) == 0, 30, "the stream to end")
 
 
 @pytest.mark.heavy
@@ -344,7 +344,7 @@ def test_reader_that_goes(big):
         s = small(big, "/v1/audit/export?limit=all")
         assert s.status == 200
         vanish(s) if i % 2 else s.close()
-    wait_until(lambda: open_streams(big) == 0, 10, "the streams to end")
+    wait_until(lambda: open_streams(big) == 0, 30, "the streams to end")
     assert big.metric("archillx_http_streams_cut_total") == cut + 4
 
 
@@ -359,7 +359,7 @@ def test_store_dies_meanwhile(big):
             with pytest.raises((http.client.IncompleteRead,
                                 ConnectionError)):
                 s.read()
-        wait_until(lambda: big.procs().get("store", [pid])[0] != pid, 20,
+        wait_until(lambda: big.procs().get("store", [pid])[0] != pid, 30,
                    "a new store")
         big.wait_ready()
     assert big.get("/v1/audit/export", token=big.admin_token).status == 200

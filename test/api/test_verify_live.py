@@ -22,7 +22,7 @@ def verify(ax, *more):
 def covered(ax):
     """Waits until a checkpoint covers all lines that are there now."""
     n = len(ax.journal())
-    axlib.wait_until(lambda: verify(ax)[1]["verified"] >= n, 20,
+    axlib.wait_until(lambda: verify(ax)[1]["verified"] >= n, 30,
                      "a checkpoint over %d lines" % n)
     return n
 
