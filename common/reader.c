@@ -16,7 +16,8 @@
 #include "common/zread.h"
 
 #define BUF_SIZE     (4 * (LINE_MAX_BYTES + 1))
-#define SEGMENTS_MAX 4096
+#define OTHER_FDS    160 /* of the process: channels, database, files */
+#define SEGMENTS_MIN 8
 
 struct segment {
 	uint64_t no;
@@ -28,7 +29,7 @@ struct segment {
 
 struct reader {
 	struct segment *v; /* by number */
-	size_t n;
+	size_t n, max;
 	uint64_t segment, offset; /* of the next line; segment 0: the first */
 	uint64_t next_seq;
 	size_t at, len;		/* unread part of the buffer */
@@ -39,9 +40,22 @@ struct reader {
 };
 
 struct reader *
-reader_new(void)
+reader_new(size_t max)
 {
-	return (calloc(1, sizeof(struct reader)));
+	struct reader *r = calloc(1, sizeof(*r));
+
+	if (r != NULL)
+		r->max = max != 0 ? max : READER_SEGMENTS;
+	return (r);
+}
+
+size_t
+reader_segments(size_t nofile)
+{
+	if (nofile >= READER_SEGMENTS + OTHER_FDS)
+		return (READER_SEGMENTS);
+	return (nofile > OTHER_FDS + SEGMENTS_MIN ? nofile - OTHER_FDS :
+						    SEGMENTS_MIN);
 }
 
 static void
@@ -91,7 +105,7 @@ reader_segment(struct reader *r, uint64_t no, uint64_t first_seq, int fd)
 		s->form = FORM_UNKNOWN;
 		return (0);
 	}
-	if (r->n == SEGMENTS_MAX) {
+	if (r->n >= r->max) {
 		(void)close(fd);
 		errno = EMFILE;
 		return (-1);
@@ -334,7 +348,7 @@ reader_find(struct reader *r, uint64_t seq, struct buf *line)
 
 	if (s == NULL)
 		return (0);
-	if ((t = reader_new()) == NULL)
+	if ((t = reader_new(0)) == NULL)
 		return (-1);
 	t->v = r->v;
 	t->n = r->n;

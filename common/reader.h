@@ -24,7 +24,15 @@ struct reader_line {
 	uint64_t end; /* offset behind the newline */
 };
 
-struct reader *reader_new(void);   /* NULL with ENOMEM */
+#define READER_SEGMENTS 4096
+/*
+ * For at most `max` segments, a descriptor each (0: READER_SEGMENTS). NULL with
+ * ENOMEM.
+ */
+struct reader *reader_new(size_t max);
+/* How many a process may have whose limit of descriptors is `nofile`: a
+ * descriptor that no longer fits breaks the channel that it comes on. */
+size_t reader_segments(size_t nofile);
 void reader_free(struct reader *); /* closes all segments */
 /*
  * A segment; takes fd over in every case. One known already is replaced.

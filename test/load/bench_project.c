@@ -169,7 +169,7 @@ main(int argc, char **argv)
 		die("scratch folder");
 	db = fresh_db("bench.db");
 	fd = write_journal(lines, hours);
-	if (fd == -1 || fstat(fd, &sb) == -1 || (r = reader_new()) == NULL ||
+	if (fd == -1 || fstat(fd, &sb) == -1 || (r = reader_new(0)) == NULL ||
 	    (p = projector_new(db, &rc)) == NULL ||
 	    reader_segment(r, 1, 1, fd) == -1)
 		die("set-up");

@@ -139,7 +139,7 @@ static void
 open_journal(bool zstd)
 {
 	reader_free(reader);
-	reader = reader_new();
+	reader = reader_new(0);
 	assert_int_equal(reader_segment(reader, 1, 1, segment_file(0, zstd)),
 	    0);
 	assert_int_equal(reader_segment(reader, 2, SEGMENT + 1,
@@ -421,7 +421,7 @@ without_the_line_there_is_no_proof(void **state)
 	struct reader *keep = reader;
 
 	seal(LINES);
-	reader = reader_new();
+	reader = reader_new(0);
 	assert_int_equal(status(Q_PROOF, 1, 0), ROWS_UNAVAILABLE);
 	assert_int_equal(reader_segment(reader, 2, SEGMENT + 1,
 			     segment_file(1, false)),

@@ -48,7 +48,7 @@ every_cut_point(void **state)
 	size_t cut, step, seen;
 
 	for (step = 1; step < sizeof(text); step++) {
-		r = reader_new();
+		r = reader_new(0);
 		assert_int_equal(reader_segment(r, 1, 1,
 				     file_with("c", text, sizeof(text) - 1)),
 		    0);
@@ -73,7 +73,7 @@ every_cut_point(void **state)
 static void
 a_seek_starts_anywhere(void **state)
 {
-	struct reader *r = reader_new();
+	struct reader *r = reader_new(0);
 
 	assert_int_equal(reader_segment(r, 3, 10,
 			     file_with("s", "a\nb\nc\n", 6)),
@@ -92,7 +92,7 @@ a_seek_starts_anywhere(void **state)
 static void
 on_to_the_next_segment(void **state)
 {
-	struct reader *r = reader_new();
+	struct reader *r = reader_new(0);
 
 	/* given out of order; the first holds junk behind its last line */
 	assert_int_equal(reader_segment(r, 2, 3, file_with("t2", "c\nd\n", 4)),
@@ -124,7 +124,7 @@ on_to_the_next_segment(void **state)
 static void
 a_short_segment_is_left(void **state)
 {
-	struct reader *r = reader_new();
+	struct reader *r = reader_new(0);
 
 	assert_int_equal(reader_segment(r, 1, 1, file_with("u1", "a\nb", 3)),
 	    0);
@@ -139,7 +139,7 @@ a_short_segment_is_left(void **state)
 static void
 what_is_missing_is_an_error(void **state)
 {
-	struct reader *r = reader_new();
+	struct reader *r = reader_new(0);
 	struct reader_line l;
 	char *big = malloc(200000);
 
@@ -187,7 +187,7 @@ expect_find(struct reader *r, uint64_t seq, const char *text)
 static void
 found_by_seq(void **state)
 {
-	struct reader *r = reader_new();
+	struct reader *r = reader_new(0);
 
 	expect_find(r, 1, NULL);
 	assert_int_equal(reader_first_seq(r), 0);
@@ -222,7 +222,7 @@ found_by_seq(void **state)
 static void
 long_lines(void **state)
 {
-	struct reader *r = reader_new();
+	struct reader *r = reader_new(0);
 	struct buf b = BUF_INITIALIZER;
 	struct reader_line l;
 	size_t i, n;
@@ -268,7 +268,7 @@ frame_with(const char *name, const char *text, size_t n, size_t cut)
 static void
 compressed_segments(void **state)
 {
-	struct reader *r = reader_new();
+	struct reader *r = reader_new(0);
 
 	assert_int_equal(reader_segment(r, 1, 1,
 			     frame_with("z1", "a\nb\n", 4, 0)),
@@ -306,7 +306,7 @@ compressed_segments(void **state)
 static void
 replaced_while_read(void **state)
 {
-	struct reader *r = reader_new();
+	struct reader *r = reader_new(0);
 	struct buf b = BUF_INITIALIZER;
 	struct reader_line l;
 	char want[64];
@@ -338,7 +338,7 @@ replaced_while_read(void **state)
 static void
 a_damaged_frame_is_an_error(void **state)
 {
-	struct reader *r = reader_new();
+	struct reader *r = reader_new(0);
 	struct reader_line l;
 
 	assert_int_equal(reader_segment(r, 1, 1,
@@ -362,10 +362,32 @@ a_damaged_frame_is_an_error(void **state)
 	reader_free(r);
 }
 
+/* Descriptors are left for what else the process does. */
+static void
+no_more_than_it_may(void **state)
+{
+	struct reader *r = reader_new(2);
+	uint64_t i;
+
+	for (i = 1; i <= 3; i++)
+		assert_int_equal(reader_segment(r, i, i,
+				     file_with("c", "x\n", 2)),
+		    i < 3 ? 0 : -1);
+	assert_int_equal(errno, EMFILE);
+	/* one that is known is replaced all the same */
+	assert_int_equal(reader_segment(r, 2, 2, file_with("c", "y\n", 2)), 0);
+	reader_free(r);
+	assert_int_equal(reader_segments(1u << 20), READER_SEGMENTS);
+	assert_true(reader_segments(1024) < 1024 - 100);
+	assert_true(reader_segments(1024) > 700);
+	assert_true(reader_segments(10) > 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_more_than_it_may),
 		cmocka_unit_test(every_cut_point),
 		cmocka_unit_test(a_seek_starts_anywhere),
 		cmocka_unit_test(on_to_the_next_segment),

@@ -23,6 +23,7 @@
 
 #include "common/log.h"
 #include "common/msg.h"
+#include "common/reader.h"
 #include "common/util.h"
 #include "workers/notary/checkpoint.h"
 #include "workers/notary/notary.h"
@@ -165,8 +166,13 @@ notary_on_segment_fd(struct ipc *c, struct ipc_msg *m, void *arg)
 	/* Without it the tree cannot go on; the gate can. */
 	if (notary_segment(N.notary, segment, first,
 		strcmp(name, LIVE_NAME) == 0, fd) == -1) {
-		log_warn("checkpoint: nothing is signed: segment %" PRIu64,
-		    segment);
+		log_warn("checkpoint: nothing is signed until the next start: "
+			 "segment %" PRIu64 "%s",
+		    segment,
+		    errno == EMFILE ?
+			": put the oldest archives away, or raise the limit of "
+			"open files" :
+			"");
 		notary_end(N.notary);
 		metric_set(N.w->slot, MG_SIGNING_OK, 0);
 	}
@@ -270,6 +276,7 @@ notary_start(struct worker *w)
 {
 	struct notary_conf conf = { .io = &jio_real,
 		.dirfd = N.dirfd,
+		.segments = reader_segments((size_t)w->ops->rlimit_nofile),
 		.interval_us = interval(w) };
 
 	N.w = w;

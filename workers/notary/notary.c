@@ -63,7 +63,7 @@ void
 notary_begin(struct notary *n)
 {
 	notary_end(n);
-	if ((n->reader = reader_new()) == NULL)
+	if ((n->reader = reader_new(n->conf.segments)) == NULL)
 		notary_failed(n, "reader");
 }
 

@@ -24,6 +24,7 @@ struct notary_conf {
 	int dirfd;		/* EVIDENCE_DIR/log; not owned */
 	const struct skey *key; /* not copied; NULL: tiles, nothing signed */
 	uint64_t interval_us;	/* between checkpoints */
+	size_t segments;	/* open at most; 0: READER_SEGMENTS */
 };
 
 struct notary_ops {

@@ -636,7 +636,8 @@ store_peer_up(struct worker *w, struct ipc *c, enum proc_role role,
 		return;
 	/* Audit sends its segments once, unasked, whatever the database does
 	 * meanwhile: the reader lives as long as the channel. */
-	if ((st.reader = reader_new()) == NULL) {
+	if ((st.reader = reader_new(
+		 reader_segments((size_t)w->ops->rlimit_nofile))) == NULL) {
 		trouble("journal", strerror(errno));
 		return;
 	}
