@@ -12,6 +12,8 @@
 
 #include "daemon/verify/proof.h"
 
+#define PROGRESS_NOTES 4096
+
 /* ---- tiles that are not what they should be ---- */
 
 static void
@@ -213,6 +215,9 @@ judge_older(struct proof *p)
 	struct vkey key;
 	int met;
 
+	/* A signature takes longer than many lines. */
+	if (++p->judged % PROGRESS_NOTES == 0 && p->o->progress != NULL)
+		p->o->progress(p->o->arg, p->tree.size, p->r->newest.size);
 	history_name(p->next, name);
 	(void)snprintf(file, sizeof(file), "%s/%s", p->history_name, name);
 	s = note_judge_file(p->history->fd, name, p->o, &cp, &key);

@@ -46,6 +46,7 @@ struct proof {
 
 	uint64_t next; /* size of the next older checkpoint; 0 with !more */
 	bool more;
+	uint64_t judged; /* older checkpoints */
 	struct {
 		uint64_t size;
 		bool old;	  /* the kept one */

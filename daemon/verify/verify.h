@@ -97,7 +97,8 @@ struct verify_options {
 	size_t nkeys;
 	const char *old; /* file with a kept checkpoint, or NULL */
 	uint64_t from;	 /* the copy begins at this line; 0: at 1 */
-	/* Called about every 65 536 lines; may be NULL. */
+	/* Called about every 65 536 lines, and every 4096 older checkpoints;
+	 * may be NULL. */
 	void (*progress)(void *arg, uint64_t lines, uint64_t of);
 	void *arg;
 };
