@@ -108,9 +108,11 @@ check_json(const char *s, size_t n)
 static void
 check_text(const struct buf *b)
 {
-	const char *line = b->d, *end = b->d + b->len, *nl;
+	const char *line = b->d, *end, *nl;
 
-	for (; line < end; line = nl + 1) {
+	if (b->len == 0)
+		return;
+	for (end = line + b->len; line < end; line = nl + 1) {
 		if ((nl = memchr(line, '\n', (size_t)(end - line))) == NULL)
 			die("a line without an end");
 		check_json(line, (size_t)(nl - line));
