@@ -136,6 +136,7 @@ def test_an_old_archive_is_put_away(make_ax):
     axlib.wait_until(covered, 30, "a checkpoint")
 
 
+@pytest.mark.heavy
 @pytest.mark.limit(180)
 def test_killed_archivers_and_gates(make_ax):
     """Archiver and audit killed while it works: never a segment less."""

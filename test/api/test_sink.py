@@ -229,6 +229,7 @@ def test_failing_command(make_ax):
 
 
 @pytest.mark.limit(150)
+@pytest.mark.heavy
 def test_hanging_command(make_ax):
     """Killed after 30 s with what it has started; the service does not care,
     and later checkpoints arrive."""
