@@ -45,8 +45,8 @@ line_cut(const char *s, size_t max)
 	return (n);
 }
 
-static void
-put_text(struct jw *w, const char *key, const char *text, size_t max)
+void
+line_put_text(struct jw *w, const char *key, const char *text, size_t max)
 {
 	jw_key(w, key);
 	if (text == NULL)
@@ -78,8 +78,8 @@ put_line(struct jw *w, const struct line *l, const char *node, uint64_t seq,
 	(void)snprintf(id, sizeof(id), "%.*s-%" PRIu64, LINE_NODE_MAX, node,
 	    seq);
 	jw_obj(w);
-	put_text(w, "action", l->action, LINE_ACTION_MAX);
-	put_text(w, "actor", l->actor, LINE_ACTOR_MAX);
+	line_put_text(w, "action", l->action, LINE_ACTION_MAX);
+	line_put_text(w, "actor", l->actor, LINE_ACTOR_MAX);
 	jw_key(w, "context");
 	if (l->context == NULL)
 		jw_raw(w, "{}", 2);
@@ -89,14 +89,14 @@ put_line(struct jw *w, const struct line *l, const char *node, uint64_t seq,
 	jw_kstr(w, "id", id);
 	put_idem(w, l);
 	jw_kstr(w, "kind", line_kind_name(l->kind));
-	put_text(w, "node", node, LINE_NODE_MAX);
+	line_put_text(w, "node", node, LINE_NODE_MAX);
 	jw_key(w, "permit");
 	if (l->permit == 0)
 		jw_null(w);
 	else
 		jw_uint(w, l->permit);
-	put_text(w, "reason", l->reason, LINE_REASON_MAX);
-	put_text(w, "request_id", l->request_id, LINE_REQUEST_MAX);
+	line_put_text(w, "reason", l->reason, LINE_REASON_MAX);
+	line_put_text(w, "request_id", l->request_id, LINE_REQUEST_MAX);
 	jw_kint(w, "risk_score",
 	    l->risk_score < 0	    ? 0 :
 		l->risk_score > 100 ? 100 :

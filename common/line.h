@@ -74,5 +74,8 @@ bool slice_is(struct slice, const char *text);
 char *slice_dup(struct slice);
 /* Length of s cut to at most max bytes at the end of a character. */
 size_t line_cut(const char *s, size_t max);
+/* Key and text, cut so; NULL writes null. Errors are the buf's. */
+struct jw;
+void line_put_text(struct jw *, const char *key, const char *text, size_t max);
 
 #endif

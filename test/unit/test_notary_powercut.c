@@ -592,9 +592,10 @@ main(void)
 		cmocka_unit_test(lost_without_syncs),
 	};
 	const char *every = getenv("AX_POWER_STRIDE");
+	int64_t n;
 
-	if (every != NULL && atoi(every) > 0)
-		stride = (unsigned)atoi(every);
+	if (every != NULL && ax_strtonum(every, 1, INT32_MAX, &n) == 0)
+		stride = (unsigned)n;
 	log_init("test");
 	log_set_level(LOG_L_ERROR);
 	umask(022);

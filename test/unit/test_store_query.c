@@ -333,7 +333,7 @@ cursors_nobody_made(void **state)
 		    -1);
 	}
 	memcpy(bad, text, CURSOR_LEN);
-	strcpy(bad + CURSOR_LEN - 1, "A");
+	memcpy(bad + CURSOR_LEN - 1, "A", 2);
 	assert_int_equal(cursor_parse(bad, projector_key(p), Q_AUDIT_PAGE, &d),
 	    -1);
 	for (i = 0; i < AX_NELEM(bad_ones); i++)

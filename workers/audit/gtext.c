@@ -20,16 +20,6 @@
 #define ERROR_MAX_SHOWN 200
 #define INPUTS_DEPTH	16
 
-static void
-put_cut(struct jw *w, const char *key, const char *text, size_t max)
-{
-	jw_key(w, key);
-	if (text == NULL)
-		jw_null(w);
-	else
-		jw_strn(w, text, line_cut(text, max));
-}
-
 /* Under the key when what is digested may repeat a secret. */
 static void
 put_digest(struct jw *w, const void *p, size_t n,
@@ -126,15 +116,16 @@ gtext_decision(struct buf *b, const struct decision_facts *f)
 	ax_hex(f->policy, 32, policy);
 	jw_init(&w, b, true);
 	jw_obj(&w);
-	put_cut(&w, "address", f->address, 64);
+	line_put_text(&w, "address", f->address, 64);
 	if (f->skill->runtime == RUN_CODE && json_is_string(code))
 		put_sized(&w, "code", json_string_value(code),
 		    json_string_length(code), NULL);
 	put_inputs(&w, f->shown);
 	if (json_is_string(op))
-		put_cut(&w, "operation", json_string_value(op), 64);
+		line_put_text(&w, "operation", json_string_value(op), 64);
 	if (json_is_string(path))
-		put_cut(&w, "path", json_string_value(path), PATH_MAX_SHOWN);
+		line_put_text(&w, "path", json_string_value(path),
+		    PATH_MAX_SHOWN);
 	jw_kstr(&w, "policy", policy);
 	jw_kstr(&w, "role", f->role);
 	put_rule_ids(&w, f->verdict);
@@ -186,13 +177,13 @@ gtext_exec_context(struct buf *b, const char *skill, const struct exec_done *d,
 		error = SECRET_WITHHELD;
 	jw_init(&w, b, true);
 	jw_obj(&w);
-	put_cut(&w, "backend", d->backend, 32);
+	line_put_text(&w, "backend", d->backend, 32);
 	jw_kuint(&w, "cpu_us", d->cpu_us);
 	jw_kbool(&w, "degraded", d->degraded != 0);
-	put_cut(&w, "error", error, ERROR_MAX_SHOWN);
+	line_put_text(&w, "error", error, ERROR_MAX_SHOWN);
 	jw_kint(&w, "exit_code", d->exit_code);
 	jw_kuint(&w, "peak_memory_bytes", d->peak_mem);
-	put_cut(&w, "run_id", d->run_id, 64);
+	line_put_text(&w, "run_id", d->run_id, 64);
 	jw_kint(&w, "signal", d->signal);
 	jw_kstr(&w, "skill", skill);
 	jw_kstr(&w, "state", end_state_name(d->state));
@@ -296,7 +287,7 @@ gtext_file_context(struct buf *b, const char *skill, bool ok, const char *text,
 
 	jw_init(&w, b, true);
 	jw_obj(&w);
-	put_cut(&w, "error",
+	line_put_text(&w, "error",
 	    ok		      ? NULL :
 		keyed != NULL ? SECRET_WITHHELD :
 				text,
@@ -318,8 +309,8 @@ gtext_end_context(struct buf *b, const char *skill, const char *state,
 
 	jw_init(&w, b, true);
 	jw_obj(&w);
-	put_cut(&w, "note", note, ERROR_MAX_SHOWN);
-	put_cut(&w, "skill", skill, 64);
+	line_put_text(&w, "note", note, ERROR_MAX_SHOWN);
+	line_put_text(&w, "skill", skill, 64);
 	jw_kstr(&w, "state", state);
 	jw_kbool(&w, "success", false);
 	jw_obj_end(&w);
