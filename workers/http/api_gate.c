@@ -5,6 +5,7 @@
  * states, each with one answer. The front decides nothing here; it must never
  * say that something was not started when it cannot know that.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,18 +114,30 @@ request_size(const struct gate_request *g)
 	return (n);
 }
 
+/* Nothing was started. Lost: a channel may be dead before we are told so. */
+static void
+refuse_unsent(struct http_req *req, bool lost)
+{
+	if (lost)
+		metric_inc(req->ctx->slot, MC_GATE_UNAVAILABLE);
+	reply_error(req, lost ? ERR_AUDIT_UNAVAILABLE : ERR_BUSY, NULL);
+}
+
+/* -1 with errno; EPIPE: the gate is away. */
 static int
 send_request(struct http_req *req, const struct gate_request *g, uint64_t id)
 {
 	struct buf b = BUF_INITIALIZER;
-	int r = -1;
+	int r = -1, e;
 
 	/* room for all at once: growing would leave the token behind */
 	(void)buf_reserve(&b, request_size(g));
 	gate_request_put(&b, g);
 	if (!b.err)
 		r = ipc_send_buf(req->ctx->audit, MSG_GATE_REQUEST, id, &b);
+	e = b.err ? ENOMEM : errno;
 	buf_wipe(&b); /* held the token */
+	errno = e;
 	return (r);
 }
 
@@ -169,12 +182,12 @@ api_gate(struct http_req *req, enum gate_action what, const char *skill,
 		.inputs = inputs,
 	};
 	struct inflight *f;
+	bool lost;
 
 	if (!idem_key(req, &g.idem_key))
 		return;
 	if (ctx->audit == NULL) {
-		metric_inc(ctx->slot, MC_GATE_UNAVAILABLE);
-		reply_error(req, ERR_AUDIT_UNAVAILABLE, NULL);
+		refuse_unsent(req, true);
 		return;
 	}
 	if (ctx->draining || ipc_congested(ctx->audit) ||
@@ -183,8 +196,9 @@ api_gate(struct http_req *req, enum gate_action what, const char *skill,
 		return;
 	}
 	if (send_request(req, &g, f->id) == -1) {
+		lost = errno == EPIPE;
 		free(release(f));
-		reply_error(req, ERR_BUSY, NULL);
+		refuse_unsent(req, lost);
 	}
 }
 
